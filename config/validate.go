@@ -1,0 +1,237 @@
+package config
+
+import (
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// validate refuses what cannot work. It changes nothing.
+func (c *Config) validate(p *problems) {
+	c.validateDurations(p)
+	c.validateNode(p)
+	c.validateChoices(p)
+	c.validatePorts(p)
+	c.validateHTTP(p)
+	c.validateNumbers(p)
+	c.validateGossip(p)
+}
+
+// validateDurations: no setting has a use for a negative time.
+func (c *Config) validateDurations(p *problems) {
+	for _, s := range index().rows {
+		switch v := s.value(c).(type) {
+		case time.Duration:
+			if v < 0 {
+				p.fail("%s cannot be negative: %s", s.Key, v)
+			}
+		case map[string]time.Duration:
+			for _, k := range slices.Sorted(maps.Keys(v)) {
+				if d := v[k]; d < 0 {
+					p.fail("%s: %q cannot be negative: %s", s.Key, k, d)
+				}
+			}
+		}
+	}
+}
+
+var (
+	datacenterName = regexp.MustCompile(`^[a-z0-9_-]+$`)
+	metaKey        = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+	uuid           = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+)
+
+const (
+	maxMetaPairs = 64
+	maxMetaKey   = 128 // bytes
+	maxMetaValue = 512 // bytes
+)
+
+func (c *Config) validateNode(p *problems) {
+	n := c.Node
+	if n.Name == "" {
+		p.fail("node_name cannot be empty")
+	}
+	if n.ID != "" && !uuid.MatchString(n.ID) {
+		p.fail("node_id %q must be a UUID", n.ID)
+	}
+	if n.Datacenter == "" {
+		p.fail("datacenter cannot be empty")
+	} else if !datacenterName.MatchString(n.Datacenter) {
+		p.fail("datacenter must be alpha-numeric with underscores and hyphens only")
+	}
+	if n.Datacenter != "" && !datacenterName.MatchString(n.PrimaryDatacenter) {
+		p.fail("primary_datacenter must be alpha-numeric with underscores and hyphens only")
+	}
+	if n.Domain == "." {
+		p.fail("domain cannot be empty")
+	}
+	if info, err := os.Stat(n.DataDir); n.DataDir != "" && err == nil && !info.IsDir() {
+		p.fail("data_dir %q is not a directory", n.DataDir)
+	}
+	if err := checkMeta(n.Meta); err != nil {
+		p.fail("node_meta invalid: %w", err)
+	}
+}
+
+func checkMeta(meta map[string]string) error {
+	if len(meta) > maxMetaPairs {
+		return fmt.Errorf("%d pairs, the limit is %d", len(meta), maxMetaPairs)
+	}
+	for _, k := range slices.Sorted(maps.Keys(meta)) {
+		v := meta[k]
+		switch {
+		case k == "":
+			return fmt.Errorf("key cannot be blank")
+		case !metaKey.MatchString(k):
+			return fmt.Errorf("key %q contains invalid characters", k)
+		case len(k) > maxMetaKey:
+			return fmt.Errorf("key %q is too long (limit: %d characters)", k, maxMetaKey)
+		case strings.HasPrefix(k, "consul-"):
+			return fmt.Errorf("key %q: the prefix 'consul-' is reserved for internal use", k)
+		case len(v) > maxMetaValue:
+			return fmt.Errorf("value of %q is too long (limit: %d characters)", k, maxMetaValue)
+		}
+	}
+	return nil
+}
+
+// validateChoices checks the settings that know only some words.
+func (c *Config) validateChoices(p *problems) {
+	for _, s := range []struct {
+		key, value string
+		words      []string
+	}{
+		{"log_level", c.Log.Level, []string{"TRACE", "DEBUG", "INFO", "WARN", "ERR"}},
+		{"acl.default_policy", c.ACL.DefaultPolicy, []string{"allow", "deny"}},
+		{"acl.down_policy", c.ACL.DownPolicy, []string{"allow", "deny", "extend-cache", "async-cache"}},
+		{"limits.request_limits.mode", c.Limits.RequestMode, []string{"disabled", "permissive", "enforcing"}},
+		{"dns_config.recursor_strategy", c.DNS.RecursorStrategy, []string{"sequential", "random"}},
+	} {
+		if !slices.Contains(s.words, s.value) {
+			p.fail("%s %q must be one of %s", s.key, s.value, strings.Join(s.words, ", "))
+		}
+	}
+}
+
+// validatePorts checks each port, and that no two listeners want the same place.
+func (c *Config) validatePorts(p *problems) {
+	type listener struct {
+		key   string
+		addrs Addrs
+		port  int
+	}
+	a, bind := c.Addresses, Addrs{c.Addresses.Bind}
+	listeners := []listener{
+		{"ports.dns", a.DNS, c.Ports.DNS},
+		{"ports.http", a.HTTP, c.Ports.HTTP},
+		{"ports.https", a.HTTPS, c.Ports.HTTPS},
+		{"ports.grpc", a.GRPC, c.Ports.GRPC},
+		{"ports.grpc_tls", a.GRPC, c.Ports.GRPCTLS},
+		{"ports.server", bind, c.Ports.Server},
+		{"ports.serf_lan", Addrs{a.SerfLAN}, c.Ports.SerfLAN},
+		{"ports.serf_wan", Addrs{a.SerfWAN}, c.Ports.SerfWAN},
+	}
+	for i, l := range listeners {
+		if l.port < -1 || l.port > 65535 {
+			p.fail("%s cannot be %d: use 1 to 65535, or -1 to turn it off", l.key, l.port)
+		}
+		if l.port < 1 && (l.key == "ports.server" && c.Mode.Server || l.key == "ports.serf_lan") {
+			p.fail("%s cannot be turned off", l.key)
+		}
+		for _, other := range listeners[:i] {
+			if l.port > 0 && l.port == other.port && overlap(l.addrs, other.addrs) {
+				p.fail("%s and %s both want port %d on %s", other.key, l.key, l.port, strings.Join(l.addrs, " "))
+			}
+		}
+	}
+}
+
+// overlap reports whether two lists share an IP address; the unspecified
+// addresses stand for all.
+func overlap(a, b Addrs) bool {
+	all := func(addr string) bool { return addr == "0.0.0.0" || addr == "::" }
+	for _, x := range a {
+		for _, y := range b {
+			sockets := strings.HasPrefix(x, "unix://") || strings.HasPrefix(y, "unix://")
+			if !sockets && (x == y || all(x) || all(y)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *Config) validateHTTP(p *problems) {
+	for _, cidr := range c.HTTP.AllowWriteFrom {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			p.fail("http_config.allow_write_http_from: %q is not a network such as 10.0.0.0/8", cidr)
+		}
+	}
+	if mode := c.UnixSockets.Mode; mode != "" {
+		if n, err := strconv.ParseUint(mode, 8, 32); err != nil || n > 0o777 {
+			p.fail("unix_sockets.mode %q must be octal digits such as \"0700\"", mode)
+		}
+	}
+}
+
+// validateNumbers checks the settings that must lie in a range.
+func (c *Config) validateNumbers(p *problems) {
+	if m := c.Performance.RaftMultiplier; m < 1 || m > 10 {
+		p.fail("performance.raft_multiplier cannot be %d. Must be between 1 and 10", m)
+	}
+	for _, n := range []struct {
+		key          string
+		value, least int
+	}{
+		{"limits.http_max_conns_per_client", c.Limits.HTTPMaxConnsPerClient, 0},
+		{"limits.kv_max_value_size", c.Limits.KVMaxValueSize, 1},
+		{"limits.txn_max_req_len", c.Limits.TxnMaxReqLen, c.Limits.KVMaxValueSize},
+		{"limits.rpc_max_conns_per_client", c.Limits.RPCMaxConnsPerClient, 0},
+		{"http_config.max_header_bytes", c.HTTP.MaxHeaderBytes, 0},
+		{"raft_protocol", c.Raft.Protocol, 1},
+		{"raft_snapshot_threshold", c.Raft.SnapshotThreshold, 1},
+		{"raft_trailing_logs", c.Raft.TrailingLogs, 1},
+		{"retry_max", c.Join.RetryMax, 0},
+		{"retry_max_wan", c.Join.RetryMaxWAN, 0},
+		{"check_output_max_size", c.CheckRules.OutputMaxSize, 1},
+		{"autopilot.max_trailing_logs", c.Autopilot.MaxTrailingLogs, 0},
+		{"dns_config.udp_answer_limit", c.DNS.UDPAnswerLimit, 0},
+		{"dns_config.a_record_limit", c.DNS.ARecordLimit, 0},
+	} {
+		if n.value < n.least {
+			p.fail("%s cannot be %d. Must be at least %d", n.key, n.value, n.least)
+		}
+	}
+	for _, d := range []struct {
+		key          string
+		value, least time.Duration
+	}{
+		{"raft_snapshot_interval", c.Raft.SnapshotInterval, time.Second},
+		{"max_query_time", c.Query.MaxTime, time.Second},
+		{"default_query_time", c.Query.DefaultTime, time.Second},
+		{"reconnect_timeout", c.Gossip.ReconnectTimeout, 8 * time.Hour},
+		{"reconnect_timeout_wan", c.Gossip.ReconnectTimeoutWAN, 8 * time.Hour},
+	} {
+		if d.value < d.least {
+			p.fail("%s cannot be %s. Must be at least %s", d.key, d.value, d.least)
+		}
+	}
+}
+
+func (c *Config) validateGossip(p *problems) {
+	if c.Gossip.EncryptKey == "" {
+		return
+	}
+	key, err := base64.StdEncoding.DecodeString(c.Gossip.EncryptKey)
+	if err != nil || !slices.Contains([]int{16, 24, 32}, len(key)) {
+		p.fail("encrypt must be 16, 24 or 32 bytes in base64")
+	}
+}
