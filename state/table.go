@@ -1,0 +1,146 @@
+package state
+
+import (
+	"bytes"
+
+	iradix "github.com/hashicorp/go-immutable-radix/v2"
+)
+
+// A tree maps keys to rows. Rows are pointers to immutable structs.
+type (
+	tree = iradix.Tree[any]
+	node = iradix.Node[any]
+	txn  = iradix.Txn[any]
+)
+
+// table is a typed table with a primary key and any number of secondary
+// indexes. Key functions append to b. Every tree has a position in a root.
+type table[T any] struct {
+	name    string
+	id      int // position of its rows, and of its last index in root.changed
+	key     func(b []byte, row *T) []byte
+	indexes []index[T]
+}
+
+// index is a secondary index. Its keys append the keys of a row to out; they
+// must be unique, so they usually end in the primary key.
+type index[T any] struct {
+	id   int
+	keys func(out [][]byte, row *T) [][]byte
+}
+
+// anyTable is what snapshots need to know of a table.
+type anyTable interface {
+	tableName() string
+	position() int
+	newRow() any
+	load(tx *Tx, row any)
+}
+
+var (
+	trees  int        // number of trees of a root
+	tables []anyTable // in the order of snapshots
+)
+
+func newTable[T any](name string, key func([]byte, *T) []byte) *table[T] {
+	t := &table[T]{name: name, id: trees, key: key}
+	trees++
+	tables = append(tables, t)
+	return t
+}
+
+// by adds a secondary index during package initialisation.
+func (t *table[T]) by(keys func(out [][]byte, row *T) [][]byte) (*table[T], int) {
+	id := trees
+	t.indexes = append(t.indexes, index[T]{id: id, keys: keys})
+	trees++
+	return t, id
+}
+
+func (t *table[T]) tableName() string    { return t.name }
+func (t *table[T]) position() int        { return t.id }
+func (t *table[T]) newRow() any          { return new(T) }
+func (t *table[T]) load(tx *Tx, row any) { t.put(tx, row.(*T)) }
+
+// source is where trees are read: a View or a Tx.
+type source interface{ at(id int) *node }
+
+// get finds the row with a primary key, nil if there is none. It watches nothing.
+func (t *table[T]) get(src source, key []byte) *T {
+	row, ok := src.at(t.id).Get(key)
+	if !ok {
+		return nil
+	}
+	return row.(*T)
+}
+
+// prefix calls f for the rows of a tree of this table whose keys begin with a
+// prefix, in byte order, until f returns false. It watches nothing. f must not
+// write.
+func (t *table[T]) prefix(src source, id int, prefix []byte, f func(row *T) bool) {
+	it := src.at(id).Iterator()
+	it.SeekPrefix(prefix)
+	for {
+		_, row, ok := it.Next()
+		if !ok || !f(row.(*T)) {
+			return
+		}
+	}
+}
+
+// collect gathers the rows that prefix would visit, so that they can be changed.
+func (t *table[T]) collect(src source, id int, prefix []byte) []*T {
+	var out []*T
+	t.prefix(src, id, prefix, func(row *T) bool {
+		out = append(out, row)
+		return true
+	})
+	return out
+}
+
+// put inserts or replaces a row and returns the one it replaced.
+func (t *table[T]) put(tx *Tx, row *T) *T {
+	key := t.key(nil, row)
+	v, had := tx.write(t.id, key, row)
+	var old *T
+	if had {
+		old = v.(*T)
+	}
+	for _, x := range t.indexes {
+		var was [][]byte
+		if old != nil {
+			was = x.keys(nil, old)
+		}
+		now := x.keys(nil, row)
+		for _, k := range was {
+			if !contains(now, k) {
+				tx.write(x.id, k, nil)
+			}
+		}
+		for _, k := range now {
+			tx.write(x.id, k, row)
+		}
+	}
+	tx.touch(t.id)
+	return old
+}
+
+// remove deletes a row that is in the table.
+func (t *table[T]) remove(tx *Tx, row *T) {
+	tx.write(t.id, t.key(nil, row), nil)
+	for _, x := range t.indexes {
+		for _, k := range x.keys(nil, row) {
+			tx.write(x.id, k, nil)
+		}
+	}
+	tx.touch(t.id)
+}
+
+func contains(keys [][]byte, k []byte) bool {
+	for _, x := range keys {
+		if bytes.Equal(x, k) {
+			return true
+		}
+	}
+	return false
+}
