@@ -174,8 +174,8 @@ func (p *problems) addrs(key string, texts Addrs) Addrs {
 	for _, text := range texts {
 		for _, addr := range strings.Fields(p.expand(key, text)) {
 			if path, ok := strings.CutPrefix(addr, "unix://"); ok {
-				if path == "" {
-					p.fail("%s %q has no path", key, addr)
+				if path == "" || !strings.HasPrefix(key, "addresses.http") {
+					p.fail("%s %q: only addresses.http and addresses.https may be sockets, with a path", key, addr)
 				}
 				out = append(out, addr)
 				continue

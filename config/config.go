@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 )
 
 // Config is the effective configuration of one agent. The embedded structs are
@@ -22,24 +24,36 @@ type Config struct {
 
 	// rest holds the values of settings that nobody reads yet, as pointers by key.
 	rest map[string]any
-	// given names the last source that set a key; keys left at their default are absent.
-	given map[string]string
+	// given tells where each key was set last; keys left at their default are absent.
+	given map[string]origin
 }
 
 // Default returns the value of every setting when nothing is configured,
 // before anything that depends on the host or on other settings is filled in.
 func Default() *Config {
-	c := &Config{rest: map[string]any{}, given: map[string]string{}}
+	c := &Config{rest: map[string]any{}, given: map[string]origin{}}
 	for _, s := range index().rows {
-		if s.Default != nil {
-			reflect.ValueOf(s.in(c)).Elem().Set(reflect.ValueOf(s.Default))
+		v := s.Default
+		if list, ok := v.(Addrs); ok {
+			v = slices.Clone(list)
+		}
+		if v != nil {
+			reflect.ValueOf(s.in(c)).Elem().Set(reflect.ValueOf(v))
 		}
 	}
 	return c
 }
 
+// origin is where a value comes from.
+type origin struct {
+	source string // a file, or a flag with its dash
+	key    string // as written: maybe an alias
+}
+
+func (o origin) String() string { return fmt.Sprintf("%s: %q", o.source, o.key) }
+
 // isGiven reports whether any source, -dev included, has set the key.
-func (c *Config) isGiven(key string) bool { return c.given[key] != "" }
+func (c *Config) isGiven(key string) bool { return c.given[key] != origin{} }
 
 // Diff lists the keys whose effective values differ, in the order of the
 // table: those that a reload applies, and those that need a restart.

@@ -38,6 +38,10 @@ func decode(text []byte, f Format) (map[string]any, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, nil
 	}
+	// A file of the other name is common enough, and nothing in HCL begins like this.
+	if f == HCL && bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		f = JSON
+	}
 	switch f {
 	case JSON:
 		return decodeJSON(text)
@@ -100,7 +104,7 @@ func decodeHCL(text []byte) (doc map[string]any, err error) {
 			doc, err = nil, fmt.Errorf("parse HCL: %v", r)
 		}
 	}()
-	if err := checkDepth(text); err != nil {
+	if err := checkTokens(text); err != nil {
 		return nil, err
 	}
 	file, err := parser.Parse(text)
@@ -114,15 +118,23 @@ func decodeHCL(text []byte) (doc map[string]any, err error) {
 	return hclObject(list)
 }
 
-// checkDepth refuses text on which the recursive parser would overflow the
-// stack, which nothing can recover from. It reads the tokens that the parser will read.
-func checkDepth(text []byte) error {
+// checkTokens reads the tokens that the parser will read, and refuses two things that it
+// does not: nesting so deep that its recursion overflows the stack, which nothing can
+// recover from; and an end after "key =", which it takes for the absence of the key.
+func checkTokens(text []byte) error {
 	s := scanner.New(text)
 	s.Error = func(token.Pos, string) {} // the parser will report it
+	last := token.EOF
 	for depth := 0; ; {
-		switch s.Scan().Type {
+		t := s.Scan().Type
+		switch t {
 		case token.EOF:
+			if last == token.ASSIGN {
+				return fmt.Errorf("parse HCL: the text ends where a value should be")
+			}
 			return nil
+		case token.COMMENT:
+			continue
 		case token.LBRACE, token.LBRACK:
 			depth++
 		case token.RBRACE, token.RBRACK:
@@ -131,6 +143,7 @@ func checkDepth(text []byte) error {
 		if depth > maxDepth {
 			return fmt.Errorf("nested deeper than %d levels", maxDepth)
 		}
+		last = t
 	}
 }
 

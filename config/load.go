@@ -180,7 +180,7 @@ func (l *loader) assign(a assignment, source string) {
 		l.fail(source, fmt.Errorf("%s: %w", a.key, err))
 		return
 	}
-	l.c.given[a.to.Key] = source
+	l.c.given[a.to.Key] = origin{source, a.key}
 }
 
 // document merges one decoded document.
@@ -226,18 +226,22 @@ func (l *loader) flatten(source, prefix string, doc map[string]any, out *[]assig
 	}
 }
 
-// unfinished warns about each setting that was given and does nothing. It must
+// unfinished warns about each key that was given and does nothing. It must
 // run before defaults that depend on other settings are filled in.
 func (c *Config) unfinished() []string {
 	var out []string
 	for _, s := range index().rows {
-		source := c.given[s.Key]
+		from, text := c.given[s.Key], ""
 		switch {
-		case source == "" || source == "-dev" || s.Status == Effective:
+		case from.source == "" || from.source == "-dev" || s.Status == Effective:
 		case s.Status == Removed:
-			out = append(out, fmt.Sprintf("config: %s: %q belongs to an older version and is ignored.", source, s.Key))
+			text = fmt.Sprintf("config: %s belongs to an older version and is ignored.", from)
 		case !reflect.DeepEqual(s.value(c), s.zero()):
-			out = append(out, fmt.Sprintf("config: %s: %q has no effect yet.", source, s.Key))
+			text = fmt.Sprintf("config: %s has no effect yet.", from)
+		}
+		// An alias that stands for several rows is one key to who wrote it.
+		if text != "" && !slices.Contains(out, text) {
+			out = append(out, text)
 		}
 	}
 	return out

@@ -51,6 +51,8 @@ func sanitize(key string, v any) any {
 			out = append(out, sanitize(key, item))
 		}
 		return out
+	case Addrs:
+		return append([]string{}, v...)
 	case []string:
 		out := []string{}
 		for _, text := range v {

@@ -192,9 +192,15 @@ func (t *table) add(s *Setting) {
 // the same letters in another spelling.
 func (t *table) suggest(key string) string {
 	squash := strings.NewReplacer("_", "", "-", "").Replace
+	alike := func(k string) bool { return strings.EqualFold(squash(k), squash(key)) }
 	for _, s := range t.rows {
-		if strings.EqualFold(squash(s.Key), squash(key)) {
+		if alike(s.Key) {
 			return s.Key
+		}
+	}
+	for group := range t.groups {
+		if alike(group) {
+			return group
 		}
 	}
 	return ""

@@ -121,31 +121,44 @@ func (c *Config) validateChoices(p *problems) {
 	}
 }
 
-// validatePorts checks each port, and that no two listeners want the same place.
 func (c *Config) validatePorts(p *problems) {
+	for _, s := range index().rows {
+		port, ok := s.value(c).(int)
+		if ok && strings.HasPrefix(s.Key, "ports.") && s.Status != Removed && (port < -1 || port > 65535) {
+			p.fail("%s cannot be %d: use 1 to 65535, or -1 to turn it off", s.Key, port)
+		}
+	}
+	if c.Ports.SerfLAN < 1 {
+		p.fail("ports.serf_lan cannot be turned off")
+	}
+	if c.Mode.Server && c.Ports.Server < 1 {
+		p.fail("ports.server cannot be turned off on a server")
+	}
+	c.validateListeners(p)
+}
+
+// validateListeners checks that no two listeners want the same place.
+func (c *Config) validateListeners(p *problems) {
 	type listener struct {
 		key   string
 		addrs Addrs
 		port  int
 	}
-	a, bind := c.Addresses, Addrs{c.Addresses.Bind}
+	a := c.Addresses
 	listeners := []listener{
 		{"ports.dns", a.DNS, c.Ports.DNS},
 		{"ports.http", a.HTTP, c.Ports.HTTP},
 		{"ports.https", a.HTTPS, c.Ports.HTTPS},
 		{"ports.grpc", a.GRPC, c.Ports.GRPC},
 		{"ports.grpc_tls", a.GRPC, c.Ports.GRPCTLS},
-		{"ports.server", bind, c.Ports.Server},
 		{"ports.serf_lan", Addrs{a.SerfLAN}, c.Ports.SerfLAN},
-		{"ports.serf_wan", Addrs{a.SerfWAN}, c.Ports.SerfWAN},
+	}
+	if c.Mode.Server {
+		listeners = append(listeners,
+			listener{"ports.server", Addrs{a.Bind}, c.Ports.Server},
+			listener{"ports.serf_wan", Addrs{a.SerfWAN}, c.Ports.SerfWAN})
 	}
 	for i, l := range listeners {
-		if l.port < -1 || l.port > 65535 {
-			p.fail("%s cannot be %d: use 1 to 65535, or -1 to turn it off", l.key, l.port)
-		}
-		if l.port < 1 && (l.key == "ports.server" && c.Mode.Server || l.key == "ports.serf_lan") {
-			p.fail("%s cannot be turned off", l.key)
-		}
 		for _, other := range listeners[:i] {
 			if l.port > 0 && l.port == other.port && overlap(l.addrs, other.addrs) {
 				p.fail("%s and %s both want port %d on %s", other.key, l.key, l.port, strings.Join(l.addrs, " "))

@@ -85,6 +85,9 @@ func storeObject(dst, v any) error {
 }
 
 func mergeMap[V any](p *map[string]V, o map[string]any, convert func(any) (V, error)) error {
+	if len(o) == 0 {
+		return nil
+	}
 	merged := maps.Clone(*p)
 	if merged == nil {
 		merged = map[string]V{}
