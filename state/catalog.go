@@ -68,8 +68,9 @@ func (v *View) Nodes() []*api.Node { return all(v, nodes) }
 func (v *View) Node(name string) *api.Node {
 	n := nodes.get(v, []byte(fold(name)))
 	if n == nil && len(name) >= 4 {
-		found := nodes.collect(v, nodesID, []byte(fold(name)))
+		found := under(v, nodes, nodesID, []byte(fold(name)))
 		if len(found) == 1 {
+			one(v, topics, []byte(nodeTopic(name))) // a node of that name would come first
 			n = found[0]
 			name = n.Node
 		}
@@ -122,47 +123,62 @@ type Register struct {
 
 // Apply implements Command. It answers true.
 func (c *Register) Apply(tx *Tx) (any, error) {
-	n, err := putNode(tx, c.Node, c.SkipNodeUpdate)
-	if err != nil {
-		return nil, err
+	n := nodes.get(tx, []byte(fold(c.Node.Node)))
+	var renamed *api.Node
+	if n == nil || !c.SkipNodeUpdate {
+		var err error
+		if renamed, err = admitNode(tx, c.Node, n); err != nil {
+			return nil, err
+		}
+	}
+	for _, check := range c.Checks {
+		if c.Service != nil && check.ServiceID == c.Service.ID {
+			continue
+		}
+		if err := admitCheck(tx, c.Node.Node, check); err != nil {
+			return nil, err
+		}
+	}
+	if n == nil || !c.SkipNodeUpdate {
+		n = putNode(tx, c.Node, n, renamed)
 	}
 	if c.Service != nil {
 		putService(tx, n.Node, c.Service)
 	}
 	for _, check := range c.Checks {
-		if err := putCheck(tx, n.Node, check); err != nil {
-			return nil, err
-		}
+		putCheck(tx, n.Node, check)
 	}
 	return true, nil
 }
 
-// putNode writes n unless it is there already in the same form, and returns
-// what is there then.
-func putNode(tx *Tx, n *api.Node, skipUpdate bool) (*api.Node, error) {
-	old := nodes.get(tx, []byte(fold(n.Node)))
-	if old != nil && skipUpdate {
-		return old, nil
-	}
+// admitNode decides whether n may be written in place of old (nil: new). It
+// returns the node that this renames, if any.
+func admitNode(tx *Tx, n, old *api.Node) (renamed *api.Node, err error) {
 	if n.Address == "" {
 		return nil, rejected("Must provide address if SkipNodeUpdate is not set")
 	}
-	var renamed *api.Node
-	if n.ID != "" {
-		var err error
-		if renamed, err = claimNodeID(tx, n, old); err != nil {
-			return nil, err
-		}
-	} else if old != nil {
+	if n.ID == "" {
+		return nil, nil
+	}
+	return claimNodeID(tx, n, old)
+}
+
+// putNode writes n in place of old (nil: new) and of the node that it renames
+// (nil: none), unless it is there already in the same form, and returns what is
+// there then.
+func putNode(tx *Tx, n, old, renamed *api.Node) *api.Node {
+	if n.ID == "" && old != nil {
 		n.ID = old.ID
 	}
 	if old != nil {
 		n.CreateIndex, n.ModifyIndex = old.CreateIndex, old.ModifyIndex
 		if sameNode(n, old) {
-			return old, nil
+			return old
 		}
 	} else {
 		n.CreateIndex = tx.index
+		tx.bump(nodeChecksTopic(n.Node))
+		tx.bump(sessionsTopic(n.Node))
 	}
 	n.ModifyIndex = tx.index
 	if renamed != nil {
@@ -171,7 +187,7 @@ func putNode(tx *Tx, n *api.Node, skipUpdate bool) (*api.Node, error) {
 	}
 	nodes.put(tx, n)
 	touchNode(tx, n.Node)
-	return n, nil
+	return n
 }
 
 // claimNodeID decides whether a node may have its ID: nobody else's, and not
@@ -252,6 +268,7 @@ func touchService(tx *Tx, name string) {
 	}
 	tx.bump(catalogTopic(name))
 	tx.bump(healthTopic(name))
+	tx.beginTopic(checksTopic(name))
 }
 
 func sameService(a, b *api.Service) bool {

@@ -39,7 +39,10 @@ var (
 		return m
 	}()
 	decMode = func() cbor.DecMode {
-		m, err := cbor.DecOptions{MaxArrayElements: 1 << 24, MaxMapPairs: 1 << 24}.DecMode()
+		m, err := cbor.DecOptions{
+			MaxArrayElements: 1 << 24, MaxMapPairs: 1 << 24,
+			UTF8: cbor.UTF8DecodeInvalid, // keys are any bytes
+		}.DecMode()
 		if err != nil {
 			panic(err)
 		}
@@ -80,6 +83,6 @@ func Decode(b []byte, index uint64) (Entry, error) {
 	if err := decMode.Unmarshal(b[entryHeader:], c.Interface()); err != nil {
 		return Entry{}, fmt.Errorf("decode log entry %d: %s: %w", index, t.Name(), err)
 	}
-	now := time.Unix(0, int64(binary.BigEndian.Uint64(b[1:])))
+	now := time.Unix(0, int64(binary.BigEndian.Uint64(b[1:]))).UTC()
 	return Entry{Index: index, Now: now, Command: c.Interface().(Command)}, nil
 }

@@ -22,13 +22,13 @@ func stateTopic(status string) string { return "state/" + status }
 
 // ChecksOfNode reads the checks on a node, its services' included.
 func (v *View) ChecksOfNode(node string) []*api.Check {
-	v.about(nodeChecksTopic(node), max(v.tableIndex(checks.id), v.tableIndex(nodes.id)))
+	v.missing = !v.about(nodeChecksTopic(node), max(v.tableIndex(checks.id), v.tableIndex(nodes.id)))
 	return checksUnder(v, nil, checks.id, join(fold(node), ""))
 }
 
 // ChecksOfService reads the checks of all instances of a service.
 func (v *View) ChecksOfService(service string) []*api.Check {
-	v.about(checksTopic(service), max(v.tableIndex(checks.id), v.servicesIndex()))
+	v.missing = !v.about(checksTopic(service), max(v.tableIndex(checks.id), v.servicesIndex()))
 	out := []*api.Check{}
 	services.prefix(v, servicesName, join(fold(service), ""), func(s *instance) bool {
 		out = checksUnder(v, out, checksService, join(fold(s.Node), s.Service.ID, ""))
@@ -42,7 +42,7 @@ func (v *View) ChecksInState(state string) []*api.Check {
 	if state == api.AnyState {
 		return all(v, checks)
 	}
-	v.about(stateTopic(state), v.tableIndex(checks.id))
+	v.about(stateTopic(state), 0) // without a topic no check ever was in this state
 	out := []*api.Check{}
 	checks.prefix(v, checks.id, nil, func(c *api.Check) bool {
 		if c.Status == state {
@@ -83,15 +83,21 @@ func checksUnder(v *View, out []*api.Check, id int, prefix []byte) []*api.Check 
 	return out
 }
 
-// putCheck writes a check of a node unless it is there already in the same form.
-// A check that is critical ends the sessions that depend on it.
-func putCheck(tx *Tx, node string, c *api.Check) error {
+// admitCheck refuses a check of a service that is not on the node.
+func admitCheck(tx *Tx, node string, c *api.Check) error {
+	if c.ServiceID != "" && services.get(tx, join(fold(node), c.ServiceID)) == nil {
+		return rejected("failed inserting check on node %q: Unknown service ID '%s' for check ID '%s'", node, c.ServiceID, c.CheckID)
+	}
+	return nil
+}
+
+// putCheck writes a check of a node that was admitted, unless it is there
+// already in the same form. A check that is critical ends the sessions that
+// depend on it.
+func putCheck(tx *Tx, node string, c *api.Check) {
 	c.Node = node
 	if c.ServiceID != "" {
 		s := services.get(tx, join(fold(node), c.ServiceID))
-		if s == nil {
-			return rejected("failed inserting check on node %q: Unknown service ID '%s' for check ID '%s'", node, c.ServiceID, c.CheckID)
-		}
 		c.ServiceName, c.ServiceTags = s.Service.Service, s.Service.Tags
 	}
 	old := checks.get(tx, join(fold(node), c.CheckID))
@@ -99,7 +105,7 @@ func putCheck(tx *Tx, node string, c *api.Check) error {
 	if old != nil {
 		c.CreateIndex = old.CreateIndex
 		if sameCheck(c, old) {
-			return nil
+			return
 		}
 		if old.ServiceID != c.ServiceID {
 			touchCheck(tx, old)
@@ -113,7 +119,6 @@ func putCheck(tx *Tx, node string, c *api.Check) error {
 	if c.Status == api.Critical {
 		endSessionsOfCheck(tx, node, c.CheckID)
 	}
-	return nil
 }
 
 func sameCheck(a, b *api.Check) bool {

@@ -25,8 +25,11 @@ var (
 // that the index of a listing does not go back.
 type tombstone struct {
 	Key   string    `cbor:"1,keyasint"`
-	Index uint64    `cbor:"2,keyasint"`
+	Index uint64    `cbor:"2,keyasint"` // of the last deletion
 	At    time.Time `cbor:"3,keyasint"`
+	// Tree is the index of the last deletion of all keys that begin with Key: it
+	// concerns listings of longer prefixes too. 0: only the key itself was.
+	Tree uint64 `cbor:"4,keyasint,omitempty"`
 }
 
 // floor keeps the greatest index of the tombstones that were reaped. Listings
@@ -82,6 +85,13 @@ func (v *View) KVList(prefix string) []*api.KVPair {
 		v.raise(v.kvIndex())
 		return pairs
 	}
+	v.raise(v.listIndex(prefix, pairs))
+	return pairs
+}
+
+// listIndex is the index of a listing: that of the last write or deletion below
+// its prefix, or of any key if there is no trace of one.
+func (v *View) listIndex(prefix string, pairs []*api.KVPair) uint64 {
 	var last uint64
 	for _, p := range pairs {
 		last = max(last, p.ModifyIndex)
@@ -91,12 +101,16 @@ func (v *View) KVList(prefix string) []*api.KVPair {
 		return true
 	})
 	if last == 0 {
-		last = v.kvIndex()
-	} else if f := floors.get(v, []byte("kv")); f != nil {
+		return v.kvIndex()
+	}
+	v.at(tombstones.id).WalkPath([]byte(prefix), func(_ []byte, row any) bool {
+		last = max(last, row.(*tombstone).Tree)
+		return false
+	})
+	if f := floors.get(v, []byte("kv")); f != nil {
 		last = max(last, f.Index)
 	}
-	v.raise(last)
-	return pairs
+	return last
 }
 
 // kvIndex is the index of the last write or delete of any key.
@@ -230,12 +244,17 @@ func deleteTree(tx *Tx, prefix string) {
 		kvs.remove(tx, p)
 	}
 	if len(rows) > 0 {
-		bury(tx, prefix)
+		tombstones.put(tx, &tombstone{Key: prefix, Index: tx.index, At: tx.now, Tree: tx.index})
 	}
 }
 
+// bury leaves a tombstone for one key.
 func bury(tx *Tx, key string) {
-	tombstones.put(tx, &tombstone{Key: key, Index: tx.index, At: tx.now})
+	t := &tombstone{Key: key, Index: tx.index, At: tx.now}
+	if old := tombstones.get(tx, []byte(key)); old != nil {
+		t.Tree = old.Tree
+	}
+	tombstones.put(tx, t)
 }
 
 // Reap forgets what time has made useless: tombstones older than a moment and

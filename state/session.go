@@ -22,6 +22,13 @@ var (
 		}
 		return out
 	})
+	// sessionsTTL finds the sessions that expire.
+	_, sessionsTTL = sessions.by(func(out [][]byte, s *api.Session) [][]byte {
+		if s.TTLDuration() == 0 {
+			return out
+		}
+		return append(out, []byte(s.ID))
+	})
 )
 
 // fold makes names comparable that differ in case only.
@@ -43,7 +50,7 @@ func (v *View) Session(id string) *api.Session {
 
 // SessionsOf reads the sessions of a node.
 func (v *View) SessionsOf(node string) []*api.Session {
-	v.about(sessionsTopic(node), v.tableIndex(sessions.id))
+	v.missing = !v.about(sessionsTopic(node), max(v.tableIndex(sessions.id), v.tableIndex(nodes.id)))
 	out := []*api.Session{}
 	sessions.prefix(v, sessionsNode, join(fold(node), ""), func(s *api.Session) bool {
 		out = append(out, s)
@@ -54,6 +61,9 @@ func (v *View) SessionsOf(node string) []*api.Session {
 
 // Sessions reads all sessions, by ID.
 func (v *View) Sessions() []*api.Session { return all(v, sessions) }
+
+// SessionsWithTTL reads the sessions that expire.
+func (v *View) SessionsWithTTL() []*api.Session { return under(v, sessions, sessionsTTL, nil) }
 
 // SessionCreate creates a session whose ID and defaults were filled in before.
 // It answers the ID.

@@ -168,7 +168,6 @@ func read(r io.Reader) (next *root, err error) {
 				return nil, fmt.Errorf("read snapshot: table %s: row %d of %d: %w", h.Name, i+1, h.Rows, noEOF(err))
 			}
 			t.load(tx, row)
-			tx.undo = tx.undo[:0]
 		}
 		changed[t.position()] = h.Changed
 	}

@@ -64,16 +64,28 @@ const maxTracked = 256
 // watchers of what they changed. It returns one outcome for each entry.
 // Entries with a nil Command only move the index.
 func (s *Store) Apply(entries []Entry) []Outcome {
-	out := make([]Outcome, len(entries))
-	for start := 0; start < len(entries); start += maxTracked {
-		end := min(start+maxTracked, len(entries))
+	out := make([]Outcome, 0, len(entries))
+	for len(entries) > 0 {
 		tx := newTx(s.root.Load())
-		for i := start; i < end; i++ {
-			out[i] = tx.run(entries[i])
+		n := together(entries)
+		for _, e := range entries[:n] {
+			out = append(out, tx.run(e))
 		}
 		s.commit(tx)
+		entries = entries[n:]
 	}
 	return out
+}
+
+// together is how many of the entries one transaction takes.
+func together(entries []Entry) int {
+	n := min(len(entries), maxTracked)
+	for i, e := range entries[:n] {
+		if _, ok := e.Command.(alone); ok {
+			return max(i, 1)
+		}
+	}
+	return n
 }
 
 // commit publishes a transaction, then wakes. The order matters: who is woken

@@ -11,53 +11,44 @@ import (
 // their number in the log in commands.
 type Command interface {
 	// Apply carries out the command and returns the answer for its caller. When
-	// it returns an error, all that it wrote is undone. It must depend on
-	// nothing but the transaction and its own fields.
+	// it returns an error it has written nothing, unless it is one that runs
+	// alone. It must depend on nothing but the transaction and its own fields,
+	// which it may change and keep: a command is applied once.
 	Apply(tx *Tx) (any, error)
 }
+
+// alone is implemented by commands that may fail after they have written. Each
+// gets a transaction of its own, which is thrown away when it fails: nothing
+// would bring back the channels of what it touched.
+type alone interface{ alone() }
 
 // Tx is the transaction in which commands run. It belongs to Apply.
 type Tx struct {
 	base    *root
 	txns    []*txn // opened on first write; nil: unchanged
 	changed []uint64
-	undo    []write
 
 	index uint64    // of the running command
 	now   time.Time // the leader's clock when it proposed the command
-}
-
-// write is an entry of the undo log: what a key held before.
-type write struct {
-	tree int
-	key  []byte
-	old  any // nil: nothing
 }
 
 func newTx(base *root) *Tx {
 	return &Tx{base: base, txns: make([]*txn, len(base.trees)), changed: slices.Clone(base.changed), index: base.index}
 }
 
-// run carries out one entry, or undoes it if it fails.
+// run carries out one entry.
 func (tx *Tx) run(e Entry) Outcome {
 	tx.index, tx.now = e.Index, e.Now
 	if e.Command == nil {
 		return Outcome{}
 	}
-	tx.undo = tx.undo[:0]
-	var before [32]uint64
-	changed := append(before[:0], tx.changed...)
 	v, err := e.Command.Apply(tx)
 	if err == nil {
 		return Outcome{Value: v}
 	}
-	copy(tx.changed, changed)
-	for i := len(tx.undo) - 1; i >= 0; i-- {
-		if w := tx.undo[i]; w.old == nil {
-			tx.txns[w.tree].Delete(w.key)
-		} else {
-			tx.txns[w.tree].Insert(w.key, w.old)
-		}
+	if _, ok := e.Command.(alone); ok {
+		clear(tx.txns)
+		copy(tx.changed, tx.base.changed)
 	}
 	return Outcome{Err: err}
 }
@@ -80,12 +71,9 @@ func (tx *Tx) write(id int, key []byte, row any) (old any, had bool) {
 		tx.txns[id] = t
 	}
 	if row == nil {
-		old, had = t.Delete(key)
-	} else {
-		old, had = t.Insert(key, row)
+		return t.Delete(key)
 	}
-	tx.undo = append(tx.undo, write{id, key, old})
-	return old, had
+	return t.Insert(key, row)
 }
 
 // touch notes that a table changed at the running command.
@@ -102,6 +90,14 @@ var topics = newTable("topics", func(b []byte, t *topic) []byte { return append(
 
 // bump marks the results of a topic as changed by the running command.
 func (tx *Tx) bump(name string) { topics.put(tx, &topic{Name: name, Index: tx.index}) }
+
+// beginTopic makes a topic for a subject that has none, so that its index does
+// not follow that of unrelated things.
+func (tx *Tx) beginTopic(name string) {
+	if topics.get(tx, []byte(name)) == nil {
+		tx.bump(name)
+	}
+}
 
 // dropTopic removes a topic whose subject is gone, so that topics do not pile
 // up. Readers then fall back to an index that is at least as great.

@@ -12,6 +12,8 @@ type Txn struct {
 	Ops []*api.TxnOp `cbor:"1,keyasint"`
 }
 
+func (*Txn) alone() {}
+
 // Apply implements Command.
 func (c *Txn) Apply(tx *Tx) (any, error) {
 	return runTxn(c.Ops, func(op *api.TxnOp) ([]*api.TxnResult, error) { return tx.runOp(op) })
@@ -222,8 +224,11 @@ func (tx *Tx) runNodeOp(op *api.TxnOp) ([]*api.TxnResult, error) {
 		if op.Node.Verb == api.TxnCAS && n.ModifyIndex != at {
 			return nil, stale("node", n.Node)
 		}
-		now, err := putNode(tx, &n, false)
-		return []*api.TxnResult{{Node: now}}, err
+		renamed, err := admitNode(tx, &n, old)
+		if err != nil {
+			return nil, err
+		}
+		return []*api.TxnResult{{Node: putNode(tx, &n, old, renamed)}}, nil
 	case api.TxnDelete, api.TxnDeleteCAS:
 		if op.Node.Verb == api.TxnDeleteCAS && n.ModifyIndex != at {
 			return nil, stale("node", n.Node)
@@ -284,9 +289,10 @@ func (tx *Tx) runCheckOp(op *api.TxnOp) ([]*api.TxnResult, error) {
 		if op.Check.Verb == api.TxnCAS && c.ModifyIndex != at {
 			return nil, stale("check", c.CheckID)
 		}
-		if err := putCheck(tx, n.Node, &c); err != nil {
+		if err := admitCheck(tx, n.Node, &c); err != nil {
 			return nil, err
 		}
+		putCheck(tx, n.Node, &c)
 		return []*api.TxnResult{{Check: checks.get(tx, key)}}, nil
 	case api.TxnDelete, api.TxnDeleteCAS:
 		if op.Check.Verb == api.TxnDeleteCAS && c.ModifyIndex != at {
