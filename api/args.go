@@ -78,3 +78,7 @@ func ArgsOf(t reflect.Type) []Arg {
 	argCache.Store(t, out)
 	return out
 }
+
+// BodyNamer is implemented by arguments whose undecodable body is answered with
+// another beginning than "Request decode failed: ".
+type BodyNamer interface{ BodyError() string }

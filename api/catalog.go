@@ -2,6 +2,8 @@ package api
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 
 	"curia/acl"
 )
@@ -278,3 +280,28 @@ var (
 	CatalogNodeServices = Read[NodeName, *NodeServiceList]("GET /v1/catalog/node-services/{node}", "catalog.node-services",
 		"Reads a node with the list of its services.")
 )
+
+// Selects reports whether a node has all the pairs of metadata.
+func (q *NodeSelection) Selects(n *Node) bool { return q.SelectsMeta(n.Meta) }
+
+// SelectsMeta reports whether metadata has all the pairs; a pair without a
+// colon wants an empty value.
+func (q *NodeSelection) SelectsMeta(meta map[string]string) bool {
+	for _, pair := range q.NodeMeta {
+		key, want, _ := strings.Cut(pair, ":")
+		if got, ok := meta[key]; !ok || got != want {
+			return false
+		}
+	}
+	return true
+}
+
+// HasTags reports whether an instance has all the tags that are asked for.
+func (a *ServiceArgs) HasTags(tags []string) bool {
+	for _, want := range a.Tags {
+		if !slices.ContainsFunc(tags, func(t string) bool { return strings.EqualFold(t, want) }) {
+			return false
+		}
+	}
+	return true
+}

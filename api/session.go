@@ -150,3 +150,14 @@ var (
 	SessionList = Read[None, []*Session]("GET /v1/session/list", "session.list",
 		"Lists all sessions.")
 )
+
+// NodeDefaulter is implemented by arguments in which a node may be left out:
+// the agent that is asked fills in its own.
+type NodeDefaulter interface{ DefaultNode(name string) }
+
+// DefaultNode implements NodeDefaulter.
+func (a *SessionCreateArgs) DefaultNode(name string) {
+	if a.Spec.Node == "" {
+		a.Spec.Node = name
+	}
+}

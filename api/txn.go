@@ -100,3 +100,6 @@ type TxnArgs struct {
 // Txn is the verb of transactions.
 var Txn = Write[TxnArgs, *TxnResponse]("PUT /v1/txn", "txn.apply",
 	"Carries out operations on keys, nodes, services, checks and sessions, all or none.")
+
+// BodyError begins the answer to a body that is no list of operations.
+func (*TxnArgs) BodyError() string { return "Failed to parse body: " }

@@ -1,0 +1,92 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+
+	"curia/api"
+)
+
+// Config is what the agent tells about itself.
+type Config struct {
+	NodeName, NodeID, Datacenter string
+	// Self and Debug are the Config and DebugConfig of agent/self; neither holds
+	// secrets.
+	Self, Debug map[string]any
+	Meta        map[string]string
+	Version     api.Version
+	DataDir     string // whose file system agent/host describes; empty: that of the root
+	// LAN and WAN list the members of the pools.
+	LAN, WAN func() []*api.Member
+	// Stats gives the sections of agent/self that others know.
+	Stats func() map[string]map[string]string
+}
+
+// Agent answers the verbs about this node. Make one with New.
+type Agent struct {
+	cfg   Config
+	next  api.Caller
+	log   *slog.Logger
+	local map[*api.Op]func(args any) (any, error)
+}
+
+// New makes an agent that passes on what is not about itself.
+func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
+	a := &Agent{cfg: cfg, next: next, log: log, local: map[*api.Op]func(any) (any, error){}}
+	bind(a, api.AgentSelf, a.self)
+	bind(a, api.AgentMembers, a.members)
+	bind(a, api.AgentHost, a.host)
+	bind(a, api.AgentVersion, func(*api.None) (*api.Version, error) { return &a.cfg.Version, nil })
+	bind(a, api.CatalogDatacenters, func(*api.None) ([]string, error) { return []string{a.cfg.Datacenter}, nil })
+	return a
+}
+
+func bind[Q, R any](a *Agent, verb api.Verb[Q, R], f func(*Q) (R, error)) {
+	a.local[verb.Op] = func(args any) (any, error) { return f(args.(*Q)) }
+}
+
+// Call implements api.Caller.
+func (a *Agent) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
+	if d, ok := req.Args.(api.NodeDefaulter); ok {
+		d.DefaultNode(a.cfg.NodeName)
+	}
+	if req.Op.Kind != api.KindLocal {
+		return a.next.Call(ctx, req)
+	}
+	f := a.local[req.Op]
+	if f == nil {
+		return nil, fmt.Errorf("verb %s is not bound", req.Op.Name)
+	}
+	v, err := f(req.Args)
+	return &api.Response{Value: v}, err
+}
+
+// members lists the members of a pool.
+func (a *Agent) members(q *api.MembersArgs) ([]*api.Member, error) {
+	if q.WAN != "" {
+		return a.cfg.WAN(), nil
+	}
+	return a.cfg.LAN(), nil
+}
+
+// self tells the agent's configuration, member entry and statistics.
+func (a *Agent) self(*api.None) (*api.Self, error) {
+	s := &api.Self{
+		Config: a.cfg.Self, DebugConfig: a.cfg.Debug, Meta: a.cfg.Meta,
+		Coord: &api.Coordinate{Vec: make([]float64, 8), Error: 1.5, Height: 1e-5},
+		Stats: runtimeStats(),
+	}
+	for _, m := range a.cfg.LAN() {
+		if m.Name == a.cfg.NodeName {
+			s.Member = m
+		}
+	}
+	maps.Copy(s.Stats, a.cfg.Stats())
+	s.Stats["agent"] = map[string]string{
+		"check_monitors": "0", "check_ttls": "0", "checks": "0", "services": "0",
+	}
+	s.Stats["build"] = map[string]string{"version": a.cfg.Version.HumanVersion, "revision": a.cfg.Version.SHA}
+	return s, nil
+}

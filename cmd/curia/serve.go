@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"curia/agent"
+	"curia/config"
+	"curia/replica"
+	"curia/server"
+	"curia/state"
+)
+
+// Times of the end of an agent.
+const (
+	drainWait   = 5 * time.Second  // for requests that are under way
+	headerWait  = 10 * time.Second // for the header of a request
+	idleWait    = 5 * time.Minute  // of a connection between two requests
+	shutdownMax = 15 * time.Second // until a second signal is not waited for
+)
+
+// loadFunc reads the configuration; it is called again for each reload.
+type loadFunc func() (*config.Config, []string, error)
+
+// errWithoutLeave is how an agent ends that was stopped and did not leave its
+// cluster. Its exit code is 1.
+var errWithoutLeave = errors.New("stopped without leaving the cluster")
+
+// runAgent runs an agent until a signal, or ctx, ends it.
+func runAgent(ctx context.Context, load loadFunc, out io.Writer) error {
+	cfg, warnings, err := load()
+	if err != nil {
+		return err
+	}
+	if !cfg.Mode.Server {
+		return errors.New("client agents are not there yet: start with -server or -dev")
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Stop(signals)
+
+	level := &slog.LevelVar{}
+	log, closeLog, err := openLog(cfg, level, out)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	n, err := assemble(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer n.release()
+	banner(out, cfg, n)
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- n.run(ctx) }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				reload(cfg, load, level, log)
+				continue
+			}
+			leave := sig == os.Interrupt && !cfg.Leave.SkipOnInterrupt || sig == syscall.SIGTERM && cfg.Leave.OnTerminate
+			log.Info("stopping", "signal", sig.String(), "leave", leave)
+			cancel()
+			return end(done, signals, leave)
+		}
+	}
+}
+
+// end waits until the agent has stopped, or for a second signal.
+func end(done <-chan error, signals <-chan os.Signal, leave bool) error {
+	timer := time.NewTimer(shutdownMax)
+	defer timer.Stop()
+	for {
+		select {
+		case err := <-done:
+			if err == nil && !leave {
+				err = errWithoutLeave
+			}
+			return err
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				return errWithoutLeave
+			}
+		case <-timer.C:
+			return errWithoutLeave
+		}
+	}
+}
+
+// reload takes over what can change while the agent runs.
+func reload(old *config.Config, load loadFunc, level *slog.LevelVar, log *slog.Logger) {
+	next, warnings, err := load()
+	if err != nil {
+		log.Error("reload failed, keeping the old configuration", "err", err)
+		return
+	}
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	_, restart := config.Diff(old, next)
+	if len(restart) > 0 {
+		log.Warn("settings changed that need a restart", "keys", restart)
+	}
+	setLevel(level, next.Log.Level)
+	log.Info("configuration reloaded")
+}
+
+// node is an assembled agent.
+type node struct {
+	id        string
+	log       *slog.Logger
+	replica   *replica.Replica
+	server    *server.Server
+	agent     *agent.Agent
+	http      *http.Server
+	listeners []listener
+	undo      []func() // releases what assemble took, in reverse order
+}
+
+func (n *node) release() {
+	for i := len(n.undo) - 1; i >= 0; i-- {
+		n.undo[i]()
+	}
+}
+
+// assemble opens everything that can fail. Nothing answers yet.
+func assemble(cfg *config.Config, log *slog.Logger) (n *node, err error) {
+	n = &node{log: log}
+	defer func() {
+		if err != nil {
+			n.release()
+		}
+	}()
+	if err := n.openDataDir(cfg); err != nil {
+		return nil, err
+	}
+	if n.listeners, err = listenHTTP(cfg); err != nil {
+		return nil, err
+	}
+	n.undo = append(n.undo, n.closeListeners)
+	if err := n.writePID(cfg.Process.PIDFile); err != nil {
+		return nil, err
+	}
+	store := state.NewStore()
+	n.replica, err = replica.Open(replica.Config{
+		Dir: cfg.Node.DataDir, ID: n.id, Address: serverAddress(cfg),
+		Bootstrap: cfg.Mode.Bootstrap, Multiplier: cfg.Performance.RaftMultiplier,
+		SnapshotThreshold: uint64(cfg.Raft.SnapshotThreshold), SnapshotInterval: cfg.Raft.SnapshotInterval,
+		TrailingLogs: uint64(cfg.Raft.TrailingLogs),
+	}, store, log)
+	if err != nil {
+		return nil, err
+	}
+	n.server = server.New(serverConfig(cfg, n.id), store, n.replica, log)
+	n.agent = agent.New(n.agentConfig(cfg), n.server, log)
+	n.http, err = n.httpServer(cfg)
+	return n, err
+}
+
+// run answers until ctx ends, then drains.
+func (n *node) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	replicating, stopReplica := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return n.replica.Run(replicating, n.server.Lead) })
+	for _, l := range n.listeners {
+		group.Go(func() error {
+			if err := n.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("answer on %s: %w", l.name, err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		<-ctx.Done()
+		defer stopReplica()
+		n.server.Drain()
+		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWait)
+		defer cancel()
+		if err := n.http.Shutdown(wait); err != nil {
+			n.log.Warn("requests are still under way, cutting them off", "err", err)
+			return n.http.Close()
+		}
+		return nil
+	})
+	return group.Wait()
+}

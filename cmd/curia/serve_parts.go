@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+
+	"curia/agent"
+	"curia/api"
+	"curia/config"
+	"curia/httpapi"
+	"curia/server"
+)
+
+// serverAddress is where other servers reach this one.
+func serverAddress(cfg *config.Config) string {
+	return net.JoinHostPort(cfg.Addresses.Advertise, strconv.Itoa(cfg.Ports.Server))
+}
+
+func serverConfig(cfg *config.Config, id string) server.Config {
+	return server.Config{
+		Datacenter: cfg.Node.Datacenter,
+		Self: api.Node{
+			ID: id, Node: cfg.Node.Name, Address: cfg.Addresses.Advertise, Datacenter: cfg.Node.Datacenter,
+			TaggedAddresses: cfg.Node.TaggedAddresses, Meta: cfg.Node.Meta,
+		},
+		ServerPort:    cfg.Ports.Server,
+		ServiceMeta:   map[string]string{"version": apiLevel, "raft_version": "3", "non_voter": "false"},
+		SessionTTLMin: cfg.Session.TTLMin,
+		DefaultWait:   cfg.Query.DefaultTime, MaxWait: cfg.Query.MaxTime,
+		HoldTimeout: cfg.Performance.RPCHoldTimeout,
+		MaxValue:    cfg.Limits.KVMaxValueSize,
+	}
+}
+
+func (n *node) agentConfig(cfg *config.Config) agent.Config {
+	return agent.Config{
+		NodeName: cfg.Node.Name, NodeID: n.id, Datacenter: cfg.Node.Datacenter, DataDir: cfg.Node.DataDir,
+		Self: selfConfig(cfg, n.id), Debug: cfg.Sanitized(), Meta: orEmpty(cfg.Node.Meta),
+		Version: versionInfo(),
+		LAN: func() []*api.Member {
+			return []*api.Member{member(cfg, n.id, cfg.Node.Name, cfg.Addresses.Advertise, cfg.Ports.SerfLAN)}
+		},
+		WAN: func() []*api.Member {
+			return []*api.Member{member(cfg, n.id, cfg.Node.Name+"."+cfg.Node.Datacenter, cfg.Addresses.AdvertiseWAN, cfg.Ports.SerfWAN)}
+		},
+		Stats: n.server.Stats,
+	}
+}
+
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
+// member describes this agent as gossip would.
+func member(cfg *config.Config, id, name, addr string, port int) *api.Member {
+	tags := map[string]string{
+		"role": "consul", "dc": cfg.Node.Datacenter, "id": id, "port": strconv.Itoa(cfg.Ports.Server),
+		"vsn": "2", "vsn_min": "2", "vsn_max": "3", "build": apiLevel + ":", "raft_vsn": "3",
+		"wan_join_port": strconv.Itoa(cfg.Ports.SerfWAN),
+	}
+	if cfg.Mode.Bootstrap {
+		tags["bootstrap"] = "1"
+	}
+	return &api.Member{
+		Name: name, Addr: addr, Port: uint16(max(port, 0)), Tags: tags, Status: api.MemberAlive,
+		ProtocolMin: 1, ProtocolMax: 5, ProtocolCur: 2, DelegateMin: 2, DelegateMax: 5, DelegateCur: 4,
+	}
+}
+
+// selfConfig gives the Config of agent/self: the fields that the documents of
+// all versions show.
+func selfConfig(cfg *config.Config, id string) map[string]any {
+	client := ""
+	if len(cfg.Addresses.Client) > 0 {
+		client = cfg.Addresses.Client[0]
+	}
+	return map[string]any{
+		"Datacenter": cfg.Node.Datacenter, "PrimaryDatacenter": cfg.Node.PrimaryDatacenter,
+		"NodeName": cfg.Node.Name, "NodeID": id, "Server": cfg.Mode.Server, "Bootstrap": cfg.Mode.Bootstrap,
+		"DevMode": cfg.Mode.Dev, "DataDir": cfg.Node.DataDir, "Domain": cfg.Node.Domain,
+		"ClientAddr": client, "BindAddr": cfg.Addresses.Bind, "AdvertiseAddr": cfg.Addresses.Advertise,
+		"AdvertiseAddrWan": cfg.Addresses.AdvertiseWAN, "LogLevel": cfg.Log.Level,
+		"Ports": map[string]any{
+			"DNS": cfg.Ports.DNS, "HTTP": cfg.Ports.HTTP, "HTTPS": cfg.Ports.HTTPS, "Server": cfg.Ports.Server,
+			"SerfLan": cfg.Ports.SerfLAN, "SerfWan": cfg.Ports.SerfWAN,
+		},
+		"LeaveOnTerm": cfg.Leave.OnTerminate, "SkipLeaveOnInt": cfg.Leave.SkipOnInterrupt,
+		"VerifyIncoming": cfg.TLS.InternalRPC.VerifyIncoming, "VerifyOutgoing": cfg.TLS.InternalRPC.VerifyOutgoing,
+		"EnableDebug": cfg.Log.EnableDebug, "EnableSyslog": cfg.Log.Syslog, "RejoinAfterLeave": cfg.Join.RejoinAfterLeave,
+		"UiEnabled": cfg.UI.Enabled, "PidFile": cfg.Process.PIDFile, "Protocol": 2,
+		"Version": apiLevel, "CuriaVersion": version, "Revision": "", "BuildDate": buildDate(),
+	}
+}
+
+// httpServer makes the HTTP API.
+func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
+	hc := httpapi.Config{
+		Headers: cfg.HTTP.ResponseHeaders, Blocked: cfg.HTTP.BlockEndpoints,
+		MaxValue: cfg.Limits.KVMaxValueSize, MaxTxn: cfg.Limits.TxnMaxReqLen,
+	}
+	for _, cidr := range cfg.HTTP.AllowWriteFrom {
+		p, err := netip.ParsePrefix(cidr)
+		if err != nil {
+			return nil, fmt.Errorf("http_config.allow_write_http_from: %w", err)
+		}
+		hc.WriteFrom = append(hc.WriteFrom, p)
+	}
+	hc.Raw = map[*api.Op]httpapi.RawFunc{
+		api.SnapshotSave.Op:    n.saveSnapshot,
+		api.SnapshotRestore.Op: n.restoreSnapshot,
+		api.OpenAPI.Op:         httpapi.OpenAPI(version),
+	}
+	return &http.Server{
+		Handler: httpapi.New(hc, n.agent, n.log), ReadHeaderTimeout: headerWait, IdleTimeout: idleWait,
+		MaxHeaderBytes: cfg.HTTP.MaxHeaderBytes, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
+	}, nil
+}
+
+func (n *node) saveSnapshot(w http.ResponseWriter, r *http.Request, req *api.Request) error {
+	begun := false
+	err := n.server.SaveSnapshot(r.Context(), req, func(m api.Meta) io.Writer {
+		begun = true
+		httpapi.SetMeta(w.Header(), &m)
+		w.Header().Set("Content-Type", "application/x-gzip")
+		return w
+	})
+	if err != nil && begun {
+		n.log.Error("snapshot broken off", "err", err)
+		panic(http.ErrAbortHandler) // so that the client sees that the archive is not whole
+	}
+	return err
+}
+
+func (n *node) restoreSnapshot(_ http.ResponseWriter, r *http.Request, req *api.Request) error {
+	return n.server.RestoreSnapshot(context.WithoutCancel(r.Context()), req, r.Body)
+}
+
+// openLog makes the log: to out, and to a file if one is named.
+func openLog(cfg *config.Config, level *slog.LevelVar, out io.Writer) (*slog.Logger, func(), error) {
+	setLevel(level, cfg.Log.Level)
+	done := func() {}
+	if cfg.Log.File != "" {
+		f, err := os.OpenFile(cfg.Log.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+		if err != nil {
+			return nil, nil, fmt.Errorf("log_file: %w", err)
+		}
+		out, done = io.MultiWriter(out, f), func() { _ = f.Close() }
+	}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: nameTrace}
+	if cfg.Log.JSON {
+		return slog.New(slog.NewJSONHandler(out, opts)), done, nil
+	}
+	return slog.New(slog.NewTextHandler(out, opts)), done, nil
+}
+
+// levelTrace is finer than debug.
+const levelTrace = slog.LevelDebug - 4
+
+func nameTrace(_ []string, a slog.Attr) slog.Attr {
+	if l, ok := a.Value.Any().(slog.Level); ok && l == levelTrace {
+		a.Value = slog.StringValue("TRACE")
+	}
+	return a
+}
+
+func setLevel(to *slog.LevelVar, name string) {
+	levels := map[string]slog.Level{
+		"TRACE": levelTrace, "DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo, "WARN": slog.LevelWarn, "ERR": slog.LevelError,
+	}
+	to.Set(levels[strings.ToUpper(name)])
+}
+
+// banner tells what was started.
+func banner(out io.Writer, cfg *config.Config, n *node) {
+	var http []string
+	for _, l := range n.listeners {
+		http = append(http, l.name)
+	}
+	fmt.Fprintf(out, `==> Starting Curia agent...
+           Version: %s (API level %s)
+           Node ID: %s
+         Node name: %s
+        Datacenter: %s
+            Server: %t (Bootstrap: %t)
+       Client Addr: %s
+      Cluster Addr: %s
+          Data Dir: %s
+==> Log data will now stream in as it occurs:
+
+`, version, apiLevel, n.id, cfg.Node.Name, cfg.Node.Datacenter, cfg.Mode.Server, cfg.Mode.Bootstrap,
+		strings.Join(http, ", "), serverAddress(cfg), orText(cfg.Node.DataDir, "none, everything is kept in memory"))
+}
+
+func orText(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}

@@ -1,0 +1,15 @@
+// Package httpapi speaks HTTP: it turns requests into calls of verbs and
+// answers into bytes.
+//
+// Owns. Routes derived from api.Ops(); decoding of paths, queries and bodies;
+// encoding, headers, compression; the map from error kinds to statuses; limits
+// on bodies; the OpenAPI document.
+//
+// Never. It knows no noun and decides nothing about the state.
+//
+// Goroutines. None of its own: net/http owns those of requests. A Handler may
+// be used concurrently.
+//
+// Promises. Whatever comes in, the answer is a documented status; a panic
+// below is a 500 and one line in the log. Nothing is read beyond its limit.
+package httpapi

@@ -1,0 +1,256 @@
+package httpapi
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode"
+
+	"curia/api"
+)
+
+// RawFunc carries out a verb of kind Raw. It writes the answer itself, or
+// returns an error before it has written anything.
+type RawFunc func(w http.ResponseWriter, r *http.Request, req *api.Request) error
+
+// Config says how to speak. The zero value has the documented defaults.
+type Config struct {
+	// Headers are set on every answer (http_config.response_headers).
+	Headers map[string]string
+	// Blocked are beginnings of paths that are refused (http_config.block_endpoints).
+	Blocked []string
+	// WriteFrom are the networks whose clients may write; empty means all
+	// (http_config.allow_write_http_from).
+	WriteFrom []netip.Prefix
+	// MaxValue bounds the value of a key, MaxTxn the body of a transaction, both
+	// in bytes; 0 means 512 KiB.
+	MaxValue, MaxTxn int
+	// Raw holds the functions of raw verbs.
+	Raw map[*api.Op]RawFunc
+	// Observe, when not nil, is told how long each call took.
+	Observe func(op *api.Op, took time.Duration, status int)
+}
+
+// Handler answers the HTTP API. Make one with New; it is safe for concurrent use.
+type Handler struct {
+	cfg    Config
+	caller api.Caller
+	log    *slog.Logger
+	routes *routes
+}
+
+// defaultMaxValue is the documented limit of values and transactions.
+const defaultMaxValue = 512 << 10
+
+// maxBody bounds the other bodies.
+const maxBody = 8 << 20
+
+// New makes a handler that asks caller.
+func New(cfg Config, caller api.Caller, log *slog.Logger) *Handler {
+	if cfg.MaxValue <= 0 {
+		cfg.MaxValue = defaultMaxValue
+	}
+	if cfg.MaxTxn <= 0 {
+		cfg.MaxTxn = max(defaultMaxValue, cfg.MaxValue)
+	}
+	return &Handler{cfg: cfg, caller: caller, log: log, routes: newRoutes(api.Ops())}
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			h.log.Error("panic in a request", "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			writeError(w, errInternal)
+		}
+	}()
+	head := w.Header()
+	for k, v := range h.cfg.Headers {
+		head.Set(k, v)
+	}
+	head["Vary"] = varyValue
+	head["X-Consul-Default-Acl-Policy"] = allowValue
+	if err := h.serve(w, r); err != nil {
+		writeError(w, err)
+	}
+}
+
+// serve carries out one request; errors become the answer.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+	path := rawPath(r)
+	if to, dirty := cleanPath(path); dirty {
+		return redirect(w, r, to, http.StatusTemporaryRedirect)
+	}
+	route, params, found := h.routes.find(path)
+	if !found {
+		if h.routes.has(path + "/") {
+			return redirect(w, r, path+"/", http.StatusMovedPermanently)
+		}
+		return unknownPath(w, r, path)
+	}
+	for _, p := range h.cfg.Blocked {
+		if strings.HasPrefix(r.URL.Path, p) {
+			return &statusError{http.StatusForbidden, "Endpoint is blocked by agent configuration"}
+		}
+	}
+	if unprintable(r.URL.Path) {
+		return &statusError{http.StatusBadRequest, ""}
+	}
+	q, err := parseQuery(r.URL.RawQuery)
+	if err != nil {
+		return &statusError{http.StatusInternalServerError, ""}
+	}
+	op := route.choose(r.Method, &q)
+	if op == nil {
+		return h.otherMethod(w, r, route)
+	}
+	if !h.mayWrite(r) {
+		return &statusError{http.StatusForbidden, "Access is restricted"}
+	}
+	return h.call(w, r, op, params, &q)
+}
+
+// call decodes, calls and encodes.
+func (h *Handler) call(w http.ResponseWriter, r *http.Request, op *boundOp, params []string, q *query) error {
+	began := time.Now()
+	status := http.StatusOK
+	if h.cfg.Observe != nil {
+		defer func() { h.cfg.Observe(op.Op, time.Since(began), status) }()
+	}
+	req, err := h.decode(r, op, params, q)
+	if err == nil && op.Kind == api.KindRaw {
+		err = h.raw(w, r, req)
+		if err == nil {
+			return nil
+		}
+	}
+	var resp *api.Response
+	if err == nil {
+		resp, err = h.caller.Call(r.Context(), req)
+	}
+	if resp != nil && op.Kind == api.KindRead && !op.Bare {
+		SetMeta(w.Header(), &resp.Meta)
+	} else if resp != nil && resp.KnownLeader {
+		w.Header()["X-Consul-Knownleader"] = trueValue
+		w.Header()["X-Consul-Lastcontact"] = millis(resp.LastContact)
+	}
+	if err != nil {
+		status = statusOf(err)
+		return err
+	}
+	return writeResult(w, r, resp, q.has("pretty"))
+}
+
+// raw carries out a verb that writes its answer itself.
+func (h *Handler) raw(w http.ResponseWriter, r *http.Request, req *api.Request) error {
+	f := h.cfg.Raw[req.Op]
+	if f == nil {
+		return fmt.Errorf("verb %s is not bound", req.Op.Name)
+	}
+	return f(w, r, req)
+}
+
+// otherMethod answers OPTIONS, and 405 to methods that a path does not have.
+func (h *Handler) otherMethod(w http.ResponseWriter, r *http.Request, route *route) error {
+	w.Header().Set("Allow", route.allow)
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	return &statusError{http.StatusMethodNotAllowed, "method " + r.Method + " not allowed"}
+}
+
+// mayWrite reports whether the client's address may use the method.
+func (h *Handler) mayWrite(r *http.Request) bool {
+	if len(h.cfg.WriteFrom) == 0 || r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
+	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return false
+	}
+	for _, p := range h.cfg.WriteFrom {
+		if p.Contains(from.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// rawPath is the path as the client sent it, still percent-encoded.
+func rawPath(r *http.Request) string {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		p, _, _ := strings.Cut(r.RequestURI, "?")
+		return p
+	}
+	return r.URL.EscapedPath()
+}
+
+// cleanPath gives the path without literal empty, "." and ".." segments, and
+// whether there were any.
+func cleanPath(p string) (string, bool) {
+	if !strings.Contains(p, "//") && !strings.Contains(p, "/.") {
+		return p, false
+	}
+	var out []string
+	dirty := false
+	segments := strings.Split(p[1:], "/")
+	for i, s := range segments {
+		switch {
+		case s == "" && i < len(segments)-1, s == ".":
+			dirty = true
+		case s == "..":
+			dirty = true
+			out = out[:max(len(out)-1, 0)]
+		default:
+			out = append(out, s)
+		}
+	}
+	if last := segments[len(segments)-1]; last == "." || last == ".." {
+		out = append(out, "")
+	}
+	return "/" + strings.Join(out, "/"), dirty
+}
+
+func redirect(w http.ResponseWriter, r *http.Request, to string, status int) error {
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	w.Header().Set("Location", to)
+	w.WriteHeader(status)
+	return nil
+}
+
+func unknownPath(w http.ResponseWriter, r *http.Request, path string) error {
+	switch {
+	case path == "/" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		w.Header()["Content-Type"] = textValue
+		_, err := w.Write([]byte("Consul Agent: UI disabled. To enable, set ui_config.enabled=true in the agent configuration and restart."))
+		return err
+	case strings.Contains(path, "/v1/"):
+		return &statusError{http.StatusNotFound, "Invalid URL path: not a recognized HTTP API endpoint\n"}
+	}
+	return &statusError{http.StatusNotFound, "Invalid URL path: if attempting to use the HTTP API, ensure the path starts with '/v1/'\n"}
+}
+
+// unprintable reports whether a decoded path has characters that cannot be shown.
+func unprintable(path string) bool {
+	for i := 0; i < len(path); i++ {
+		if c := path[i]; c < ' ' || c >= 0x7f {
+			for _, c := range path[i:] {
+				if !unicode.IsPrint(c) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	return false
+}

@@ -1,0 +1,345 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+	"golang.org/x/sync/semaphore"
+
+	"curia/api"
+	"curia/state"
+	"github.com/hashicorp/go-hclog"
+)
+
+// Config says how a server takes part in replication.
+type Config struct {
+	// Dir is where log and snapshots lie; empty keeps them in memory.
+	Dir string
+	// ID names this server for ever, Address is where others reach it.
+	ID, Address string
+	// Bootstrap forms a cluster of this server alone if there is none yet.
+	Bootstrap bool
+	// Multiplier scales the timeouts of elections; 1 is the fastest, 0 means 1.
+	Multiplier int
+	// SnapshotThreshold entries after the last snapshot make another one, looked
+	// for every SnapshotInterval; TrailingLogs entries stay behind it. 0 means
+	// the default of each.
+	SnapshotThreshold, TrailingLogs uint64
+	SnapshotInterval                time.Duration
+}
+
+// The defaults of Config.
+const (
+	defaultSnapshotThreshold = 1 << 16
+	defaultTrailingLogs      = 100_000
+	defaultSnapshotInterval  = 30 * time.Second
+)
+
+// Bounds of the path of a write.
+const (
+	maxBatch      = 256              // entries that share a sync and a transaction
+	maxInFlight   = 64 << 20         // bytes of commands that are not yet applied
+	enqueueWait   = 10 * time.Second // until raft takes a command
+	barrierWait   = 60 * time.Second // until a new leader has caught up
+	stopWait      = 5 * time.Second  // until raft has stopped
+	retainedSnaps = 2
+)
+
+// Replica is this server's copy of the log.
+type Replica struct {
+	cfg     Config
+	log     *slog.Logger
+	raft    *raft.Raft
+	fsm     *fsm
+	store   *state.Store
+	disk    *wal.WAL // nil in memory
+	room    *semaphore.Weighted
+	leading chan bool
+	ready   gate
+	reads   readRounds
+}
+
+// Open opens or creates the log and starts replication; Run must be called to
+// end it. Errors name the directory.
+func Open(cfg Config, store *state.Store, log *slog.Logger) (*Replica, error) {
+	r := &Replica{
+		cfg: cfg, log: log, store: store,
+		fsm:     &fsm{store: store, failed: make(chan struct{})},
+		room:    semaphore.NewWeighted(maxInFlight),
+		leading: make(chan bool, 16),
+	}
+	r.reads.verify = func() error { return r.raft.VerifyLeader().Error() }
+	hlog := hclog.NewNullLogger()
+	logs, stable, snaps, err := r.openStores()
+	if err != nil {
+		return nil, err
+	}
+	cached, err := raft.NewLogCache(4*maxBatch, logs)
+	if err != nil {
+		return nil, fmt.Errorf("open log cache: %w", err)
+	}
+	addr, trans := raft.NewInmemTransport(raft.ServerAddress(cfg.Address))
+	trans.Connect(addr, trans)
+	rc := r.raftConfig()
+	rc.Logger = hlog
+	existed, err := raft.HasExistingState(cached, stable, snaps)
+	if err != nil {
+		return nil, fmt.Errorf("open log in %s: %w", cfg.Dir, err)
+	}
+	if cfg.Bootstrap && !existed {
+		me := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: rc.LocalID, Address: addr}}}
+		if err := raft.BootstrapCluster(rc, cached, stable, snaps, trans, me); err != nil {
+			return nil, fmt.Errorf("bootstrap: %w", err)
+		}
+	}
+	if r.raft, err = raft.NewRaft(rc, r.fsm, cached, stable, snaps, trans); err != nil {
+		return nil, fmt.Errorf("start replication from %s: %w", cfg.Dir, err)
+	}
+	if r.alone() {
+		// Nobody else can lead: there is no need to wait for an election timeout.
+		var resp raft.TimeoutNowResponse
+		if err := trans.TimeoutNow(rc.LocalID, addr, &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: rc.ProtocolVersion}}, &resp); err != nil {
+			log.Warn("could not ask for an election at once", "err", err)
+		}
+	}
+	return r, nil
+}
+
+// openStores opens the log, the stable store and the snapshots.
+func (r *Replica) openStores() (raft.LogStore, raft.StableStore, raft.SnapshotStore, error) {
+	if r.cfg.Dir == "" {
+		mem := raft.NewInmemStore()
+		return mem, mem, raft.NewInmemSnapshotStore(), nil
+	}
+	dir := filepath.Join(r.cfg.Dir, "raft")
+	if err := os.MkdirAll(filepath.Join(dir, "wal"), 0o700); err != nil {
+		return nil, nil, nil, fmt.Errorf("create log: %w", err)
+	}
+	hlog := hclog.NewNullLogger()
+	disk, err := wal.Open(filepath.Join(dir, "wal"), wal.WithLogger(hlog.Named("wal")))
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("open log in %s: %w", dir, err)
+	}
+	snaps, err := raft.NewFileSnapshotStoreWithLogger(dir, retainedSnaps, hlog.Named("snapshot"))
+	if err != nil {
+		_ = disk.Close()
+		return nil, nil, nil, fmt.Errorf("open snapshots in %s: %w", dir, err)
+	}
+	r.disk = disk
+	return disk, &patientStable{StableStore: disk, log: r.log}, snaps, nil
+}
+
+func (r *Replica) raftConfig() *raft.Config {
+	m := time.Duration(max(r.cfg.Multiplier, 1))
+	rc := raft.DefaultConfig()
+	rc.LocalID = raft.ServerID(r.cfg.ID)
+	rc.HeartbeatTimeout = 200 * time.Millisecond * m
+	rc.ElectionTimeout = 200 * time.Millisecond * m
+	rc.LeaderLeaseTimeout = 100 * time.Millisecond * m
+	rc.CommitTimeout = 5 * time.Millisecond
+	rc.MaxAppendEntries = maxBatch
+	rc.BatchApplyCh = true
+	rc.NoLegacyTelemetry = true
+	rc.SnapshotThreshold = orDefault(r.cfg.SnapshotThreshold, defaultSnapshotThreshold)
+	rc.TrailingLogs = orDefault(r.cfg.TrailingLogs, defaultTrailingLogs)
+	rc.SnapshotInterval = orDefault(r.cfg.SnapshotInterval, defaultSnapshotInterval)
+	rc.NotifyCh = r.leading
+	return rc
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// alone reports whether this server is the only voter.
+func (r *Replica) alone() bool {
+	servers := r.raft.GetConfiguration().Configuration().Servers
+	return len(servers) == 1 && servers[0].ID == raft.ServerID(r.cfg.ID) && servers[0].Suffrage == raft.Voter
+}
+
+// Run calls lead whenever this server leads, with a context that ends with its
+// leadership, until ctx ends; then it stops replication. It returns an error
+// when an entry of the log could not be carried out.
+func (r *Replica) Run(ctx context.Context, lead func(context.Context) error) error {
+	defer r.close()
+	t := &term{}
+	defer t.end()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.fsm.failed:
+			return r.fsm.err
+		case leads := <-r.leading:
+			r.ready.shut()
+			t.end()
+			if leads {
+				t.begin(ctx, func(ctx context.Context) { r.lead(ctx, lead) })
+			}
+		}
+	}
+}
+
+// term is the time in which this server leads.
+type term struct {
+	cancel context.CancelFunc // nil between terms
+	duties sync.WaitGroup
+}
+
+func (t *term) begin(ctx context.Context, duties func(context.Context)) {
+	ctx, t.cancel = context.WithCancel(ctx)
+	t.duties.Go(func() { duties(ctx) })
+}
+
+// end returns when the duties have ended.
+func (t *term) end() {
+	if t.cancel != nil {
+		t.cancel()
+		t.cancel = nil
+	}
+	t.duties.Wait()
+}
+
+// lead waits until everything that was ever acknowledged is applied, then lets
+// reads in and carries out the duties of the leader.
+func (r *Replica) lead(ctx context.Context, duties func(context.Context) error) {
+	for ctx.Err() == nil {
+		err := r.raft.Barrier(barrierWait).Error()
+		if err == nil {
+			r.ready.open()
+			err = duties(ctx)
+		}
+		if ctx.Err() != nil || r.raft.State() != raft.Leader {
+			return
+		}
+		r.log.Error("leader duties failed, beginning again", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (r *Replica) close() {
+	r.ready.shut()
+	stopped := make(chan error, 1)
+	go func() { stopped <- r.raft.Shutdown().Error() }()
+	select {
+	case err := <-stopped:
+		if err != nil {
+			r.log.Error("could not stop replication", "err", err)
+		}
+	case <-time.After(stopWait):
+		// A disk that takes no writes holds raft; what was acknowledged is safe.
+		r.log.Error("replication does not stop, leaving it behind")
+		return
+	}
+	if r.disk != nil {
+		if err := r.disk.Close(); err != nil {
+			r.log.Error("could not close the log", "err", err)
+		}
+	}
+}
+
+// Propose carries out a command: it is written to the log of a quorum and
+// applied. The answer is that of the command. Errors of kind NoLeader mean that
+// this server does not lead, or stopped leading before it knew the outcome.
+func (r *Replica) Propose(ctx context.Context, c state.Command) (any, error) {
+	b, err := state.Encode(c, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	size := min(int64(len(b)), maxInFlight)
+	if err := r.room.Acquire(ctx, size); err != nil {
+		return nil, err
+	}
+	defer r.room.Release(size)
+	f := r.raft.Apply(b, enqueueWait)
+	if err := f.Error(); err != nil {
+		return nil, proposeError(err)
+	}
+	out := f.Response().(state.Outcome)
+	return out.Value, out.Err
+}
+
+// proposeError tells clients what became of their write.
+func proposeError(err error) error {
+	switch {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrRaftShutdown):
+		return api.ErrNoLeader
+	case errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrAbortedByRestore),
+		errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return &api.Error{Kind: api.NoLeader, Msg: "the outcome of the write is unknown: " + err.Error()}
+	case errors.Is(err, raft.ErrEnqueueTimeout):
+		return &api.Error{Kind: api.Unavailable, Msg: "the log takes no writes at the moment: " + err.Error()}
+	}
+	return fmt.Errorf("write to the log: %w", err)
+}
+
+// Ready reports whether this server leads and has applied everything that was
+// acknowledged before: its state may answer default reads.
+func (r *Replica) Ready() bool { return r.ready.isOpen() && r.raft.State() == raft.Leader }
+
+// AwaitReady waits until this server is Ready, or ctx ends.
+func (r *Replica) AwaitReady(ctx context.Context) error { return r.ready.await(ctx) }
+
+// Confirm asks a quorum whether this server still leads. All who wait for the
+// same round share it.
+func (r *Replica) Confirm(ctx context.Context) error {
+	if err := r.reads.next(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return proposeError(err)
+	}
+	return nil
+}
+
+// Leader gives the address of the leader, empty when there is none.
+func (r *Replica) Leader() string {
+	addr, _ := r.raft.LeaderWithID()
+	return string(addr)
+}
+
+// LastContact is how long ago the leader was heard of; 0 on the leader.
+func (r *Replica) LastContact() time.Duration {
+	if r.raft.State() == raft.Leader {
+		return 0
+	}
+	at := r.raft.LastContact()
+	if at.IsZero() {
+		return 0
+	}
+	return max(time.Since(at), 0)
+}
+
+// Servers lists the members of the replicated log and the index of the entry
+// that made them so.
+func (r *Replica) Servers() ([]*api.RaftServer, uint64) {
+	f := r.raft.GetConfiguration()
+	leader := r.Leader()
+	out := []*api.RaftServer{}
+	for _, s := range f.Configuration().Servers {
+		out = append(out, &api.RaftServer{
+			ID: string(s.ID), Node: string(s.ID), Address: string(s.Address),
+			Leader: leader != "" && string(s.Address) == leader, Voter: s.Suffrage == raft.Voter,
+			ProtocolVersion: "3", LastIndex: r.raft.LastIndex(),
+		})
+	}
+	return out, f.Index()
+}
+
+// Stats gives the figures that raft keeps, as texts.
+func (r *Replica) Stats() map[string]string { return r.raft.Stats() }

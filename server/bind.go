@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+
+	"curia/acl"
+	"curia/api"
+	"curia/state"
+)
+
+// binding ties a verb to the function that carries it out; one of the functions
+// is set. It erases the types of the declaration.
+type binding struct {
+	op     *api.Op
+	read   func(v *state.View, args any) (any, error)
+	shared bool // identical reads share one evaluation and one encoding
+	write  func(v *state.View, who acl.Authorizer, args any) (state.Command, error)
+	leader func(ctx context.Context, args any) (any, error)
+	bare   func(args any) (any, error)
+}
+
+// list binds a read whose result identical queries share.
+func list[Q, R any](verb api.Verb[Q, R], f func(*state.View, *Q) (R, error)) binding {
+	b := get(verb, f)
+	b.shared = true
+	return b
+}
+
+// get binds a read that is evaluated for each caller.
+func get[Q, R any](verb api.Verb[Q, R], f func(*state.View, *Q) (R, error)) binding {
+	return binding{op: verb.Op, read: func(v *state.View, args any) (any, error) {
+		r, err := f(v, args.(*Q))
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	}}
+}
+
+// put binds a write. The function may refuse; what it returns decides in log
+// order.
+func put[Q, R any](verb api.Verb[Q, R], f func(*state.View, acl.Authorizer, *Q) (state.Command, error)) binding {
+	return binding{op: verb.Op, write: func(v *state.View, who acl.Authorizer, args any) (state.Command, error) {
+		return f(v, who, args.(*Q))
+	}}
+}
+
+// led binds a verb that the leader carries out beside the log.
+func led[Q, R any](verb api.Verb[Q, R], f func(context.Context, *Q) (R, error)) binding {
+	return binding{op: verb.Op, leader: func(ctx context.Context, args any) (any, error) { return f(ctx, args.(*Q)) }}
+}
+
+// bare binds a read of what this server knows of the cluster.
+func bare[Q, R any](verb api.Verb[Q, R], f func(*Q) (R, error)) binding {
+	return binding{op: verb.Op, bare: func(args any) (any, error) { return f(args.(*Q)) }}
+}

@@ -1,0 +1,16 @@
+// Package server answers the verbs that concern the replicated state.
+//
+// Owns. The pipeline (forward, authorise, consistency, view, wait, filter),
+// written once in pipeline.go; one small file per noun that binds verbs to
+// functions; results shared by identical queries; the duties of the leader.
+//
+// Never. It knows no HTTP, DNS or command line.
+//
+// Goroutines. The leader's duties, inside Lead, which returns when all of them
+// have ended. Calls run on the goroutines of their callers.
+//
+// Promises. A read in default mode sees every write that was acknowledged
+// before it. A blocking query returns when its result changes and at the latest
+// after its wait; its index never goes back. Ten thousand waiters of one list
+// cost one evaluation and one encoding per change.
+package server

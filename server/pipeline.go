@@ -1,0 +1,246 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"time"
+
+	"curia/acl"
+	"curia/api"
+	"curia/state"
+)
+
+// answer is an evaluated read.
+type answer struct {
+	value    any
+	err      error // *api.Error, or nil
+	index    uint64
+	missing  bool
+	filtered bool
+	watch    state.Watch
+	encoded  *api.Encoded // nil: not shared
+}
+
+// read carries out a read: consistency, evaluation, and waiting for a change.
+func (s *Server) read(ctx context.Context, req *api.Request, b *binding, who acl.Authorizer) (*api.Response, error) {
+	meta, err := s.consistent(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	a := s.evaluate(req, b, who)
+	if req.MinIndex > 0 && a.index <= req.MinIndex && (a.err == nil || a.err == api.ErrNotFound) {
+		if a, err = s.await(ctx, req, b, who, a); err != nil {
+			return nil, err
+		}
+		s.describe(&meta)
+	}
+	meta.Index, meta.Filtered = a.index, a.filtered
+	return &api.Response{Value: a.value, Meta: meta, Encoded: a.encoded}, a.err
+}
+
+// await evaluates again whenever something changes that the query looks at,
+// until the index of the answer is greater than the caller's or its time is up.
+func (s *Server) await(ctx context.Context, req *api.Request, b *binding, who acl.Authorizer, a *answer) (*answer, error) {
+	began := a
+	timer := time.NewTimer(s.waitTime(req.MaxWait))
+	defer timer.Stop()
+	for {
+		why, err := s.sleep(ctx, &a.watch, timer)
+		if err != nil {
+			return nil, err
+		}
+		if req.Consistency == api.Consistent {
+			if err := s.replica.Confirm(ctx); err != nil {
+				return nil, err
+			}
+		}
+		a = s.evaluate(req, b, who)
+		if why != changed || a.err != nil && a.err != api.ErrNotFound {
+			return a, nil
+		}
+		if a.index > req.MinIndex && !(began.missing && a.missing) {
+			return a, nil
+		}
+	}
+}
+
+// waitTime bounds a wait and adds up to a sixteenth, so that clients which
+// began together do not return together.
+func (s *Server) waitTime(d time.Duration) time.Duration {
+	if d <= 0 {
+		d = s.cfg.DefaultWait
+	}
+	d = min(d, s.cfg.MaxWait)
+	return d + rand.N(d/16+1)
+}
+
+// waking is why a wait ended.
+type waking uint8
+
+const (
+	changed  waking = iota // something that was looked at changed
+	replaced               // a snapshot took the place of the state
+	expired                // the time is up, or the server drains
+)
+
+// sleep returns when something in the watch fires, the timer does, the server
+// drains or ctx ends; the last with an error.
+func (s *Server) sleep(ctx context.Context, w *state.Watch, timer *time.Timer) (waking, error) {
+	if len(w.Changed) == 1 {
+		select {
+		case <-w.Changed[0]:
+			return changed, nil
+		case <-w.Replaced:
+			return replaced, nil
+		case <-timer.C:
+			return expired, nil
+		case <-s.draining:
+			return expired, nil
+		case <-ctx.Done():
+			return expired, ctx.Err()
+		}
+	}
+	cases := make([]reflect.SelectCase, 0, 4+len(w.Changed))
+	recv := func(ch any) {
+		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ch)})
+	}
+	recv(ctx.Done())
+	recv(timer.C)
+	recv(s.draining)
+	recv(w.Replaced)
+	for _, ch := range w.Changed {
+		recv(ch)
+	}
+	switch i, _, _ := reflect.Select(cases); i {
+	case 0:
+		return expired, ctx.Err()
+	case 1, 2:
+		return expired, nil
+	case 3:
+		return replaced, nil
+	}
+	return changed, nil
+}
+
+// evaluate answers a read from the current state.
+func (s *Server) evaluate(req *api.Request, b *binding, who acl.Authorizer) *answer {
+	if !b.shared {
+		return s.compute(req, b, who)
+	}
+	return s.shared.get(req, who, func() *answer {
+		a := s.compute(req, b, who)
+		if a.err == nil {
+			a.encoded = &api.Encoded{}
+			_, a.err = a.encoded.JSON(a.value)
+		}
+		return a
+	})
+}
+
+func (s *Server) compute(req *api.Request, b *binding, who acl.Authorizer) *answer {
+	v := s.store.View()
+	a := &answer{}
+	a.value, a.err = b.read(v, req.Args)
+	a.index, a.missing, a.watch = v.Index(), v.Missing(), v.Watch()
+	if a.err != nil {
+		return a
+	}
+	if _, all := who.(acl.AllowAll); !all {
+		a.value, a.filtered = readable(a.value, who)
+	}
+	if req.Filter != "" {
+		a.value, a.err = filter(a.value, req.Filter)
+	}
+	return a
+}
+
+// consistent makes sure that this server may answer in the mode of the request,
+// and says what it knows of the leader.
+func (s *Server) consistent(ctx context.Context, req *api.Request) (api.Meta, error) {
+	meta := api.Meta{Consistency: req.Consistency}
+	if req.Consistency == api.Stale {
+		s.describe(&meta)
+		if req.MaxStale == 0 || meta.LastContact <= req.MaxStale {
+			return meta, nil
+		}
+		meta.Consistency = api.Default
+	}
+	if err := s.awaitLeader(ctx); err != nil {
+		return meta, err
+	}
+	if req.Consistency == api.Consistent {
+		if err := s.replica.Confirm(ctx); err != nil {
+			return meta, err
+		}
+	}
+	s.describe(&meta)
+	return meta, nil
+}
+
+// describe notes what is known of the leader.
+func (s *Server) describe(m *api.Meta) {
+	if s.replica.Ready() {
+		m.KnownLeader, m.LastContact = true, 0
+		return
+	}
+	m.KnownLeader = s.replica.Leader() != ""
+	m.LastContact = s.replica.LastContact()
+}
+
+// awaitLeader waits until this server may answer for the datacenter, at most
+// for the hold timeout.
+func (s *Server) awaitLeader(ctx context.Context) error {
+	if s.replica.Ready() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.HoldTimeout)
+	defer cancel()
+	if err := s.replica.AwaitReady(ctx); err != nil {
+		return api.ErrNoLeader
+	}
+	return nil
+}
+
+// reading is a command that turned out to change nothing: it is answered from
+// the state without the log.
+type reading interface {
+	Read(v *state.View) (any, error)
+}
+
+// write carries out a write: it is checked against the state, then decided in
+// log order. While there is no leader it waits for one.
+func (s *Server) write(ctx context.Context, req *api.Request, b *binding, who acl.Authorizer) (*api.Response, error) {
+	held := time.Now().Add(s.cfg.HoldTimeout)
+	for {
+		if err := s.awaitLeader(ctx); err != nil {
+			return nil, err
+		}
+		v := s.store.View()
+		cmd, err := b.write(v, who, req.Args)
+		if err != nil {
+			return nil, err
+		}
+		if r, ok := cmd.(reading); ok {
+			meta := api.Meta{}
+			s.describe(&meta)
+			value, err := r.Read(v)
+			return &api.Response{Value: value, Meta: meta}, err
+		}
+		value, err := s.replica.Propose(ctx, cmd)
+		if errors.Is(err, api.ErrNoLeader) && time.Now().Before(held) && ctx.Err() == nil {
+			continue
+		}
+		return &api.Response{Value: value}, err
+	}
+}
+
+// leader carries out a verb that only the leader can answer.
+func (s *Server) leader(ctx context.Context, req *api.Request, b *binding) (*api.Response, error) {
+	if err := s.awaitLeader(ctx); err != nil {
+		return nil, err
+	}
+	v, err := b.leader(ctx, req.Args)
+	return &api.Response{Value: v}, err
+}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"curia/acl"
+	"curia/api"
+	"curia/replica"
+	"curia/state"
+)
+
+// Config is what a server must know about itself. Zero durations mean the
+// documented defaults.
+type Config struct {
+	Datacenter string
+	// Self is this server's entry in the catalog: name, ID, address, metadata.
+	Self api.Node
+	// ServerPort is the port of the consul service.
+	ServerPort int
+	// ServiceMeta is what the consul service tells about this server.
+	ServiceMeta map[string]string
+	// SessionTTLMin is the shortest TTL of a session.
+	SessionTTLMin time.Duration
+	// DefaultWait and MaxWait bound blocking queries.
+	DefaultWait, MaxWait time.Duration
+	// HoldTimeout is how long a request waits for a leader.
+	HoldTimeout time.Duration
+	// MaxValue bounds the value of a key in a transaction, in bytes; 0: no bound.
+	MaxValue int
+}
+
+// The documented defaults.
+const (
+	defaultSessionTTLMin = 10 * time.Second
+	defaultWait          = 10 * time.Minute
+	defaultHoldTimeout   = 7 * time.Second
+)
+
+// Server answers reads and writes. It implements api.Caller and may be called
+// concurrently.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	store    *state.Store
+	replica  *replica.Replica
+	bound    map[*api.Op]*binding
+	shared   *sharedResults
+	ttl      *ttlKeeper
+	draining chan struct{}
+}
+
+// New makes a server over a store and its replica. It starts nothing.
+func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger) *Server {
+	if cfg.SessionTTLMin <= 0 {
+		cfg.SessionTTLMin = defaultSessionTTLMin
+	}
+	if cfg.MaxWait <= 0 {
+		cfg.MaxWait = defaultWait
+	}
+	if cfg.DefaultWait <= 0 {
+		cfg.DefaultWait = min(defaultWait, cfg.MaxWait)
+	}
+	if cfg.HoldTimeout <= 0 {
+		cfg.HoldTimeout = defaultHoldTimeout
+	}
+	s := &Server{
+		cfg: cfg, log: log, store: store, replica: rep,
+		bound:    map[*api.Op]*binding{},
+		shared:   newSharedResults(sharedBytes),
+		ttl:      newTTLKeeper(),
+		draining: make(chan struct{}),
+	}
+	for _, group := range [][]binding{
+		s.kvVerbs(), s.sessionVerbs(), s.catalogVerbs(), s.healthVerbs(), s.txnVerbs(), s.statusVerbs(),
+	} {
+		for _, b := range group {
+			s.bound[b.op] = &b
+		}
+	}
+	return s
+}
+
+// Drain ends the waits of all blocking queries: they answer what is there now.
+// It is called once, before the faces close.
+func (s *Server) Drain() { close(s.draining) }
+
+// authorizer resolves a token. ACLs are off: everybody may do everything.
+func (s *Server) authorizer(string) acl.Authorizer { return acl.AllowAll{} }
+
+// Call implements api.Caller for the verbs that the server is bound to.
+func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
+	b := s.bound[req.Op]
+	if b == nil {
+		return nil, fmt.Errorf("verb %s is not bound", req.Op.Name)
+	}
+	if t, ok := req.Args.(api.Targeted); ok && t.TargetDatacenter() != "" {
+		req.Datacenter = t.TargetDatacenter()
+	}
+	if err := s.local(req); err != nil {
+		return nil, err
+	}
+	who := s.authorizer(req.Token)
+	switch {
+	case b.bare != nil:
+		v, err := b.bare(req.Args)
+		return &api.Response{Value: v}, err
+	case b.read != nil:
+		return s.read(ctx, req, b, who)
+	case b.write != nil:
+		return s.write(ctx, req, b, who)
+	default:
+		return s.leader(ctx, req, b)
+	}
+}

@@ -1,0 +1,51 @@
+package server
+
+import (
+	"sort"
+	"strconv"
+
+	"curia/api"
+)
+
+func (s *Server) statusVerbs() []binding {
+	return []binding{
+		bare(api.StatusLeader, func(*api.None) (string, error) { return s.replica.Leader(), nil }),
+		bare(api.StatusPeers, s.peers),
+		bare(api.OperatorRaftConfiguration, s.raftConfiguration),
+	}
+}
+
+func (s *Server) peers(*api.None) ([]string, error) {
+	servers, _ := s.replica.Servers()
+	out := []string{}
+	for _, p := range servers {
+		out = append(out, p.Address)
+	}
+	sort.Strings(out)
+	return out, nil
+}
+
+// raftConfiguration names the servers as the catalog knows them.
+func (s *Server) raftConfiguration(*api.StaleArgs) (*api.RaftConfiguration, error) {
+	servers, index := s.replica.Servers()
+	names := map[string]string{s.cfg.Self.ID: s.cfg.Self.Node}
+	for _, n := range s.store.View().Nodes() {
+		names[n.ID] = n.Node
+	}
+	for _, p := range servers {
+		p.Node = names[p.ID]
+	}
+	return &api.RaftConfiguration{Servers: servers, Index: index}, nil
+}
+
+// Stats gives the sections of agent/self that a server knows.
+func (s *Server) Stats() map[string]map[string]string {
+	servers, _ := s.replica.Servers()
+	return map[string]map[string]string{
+		"consul": {
+			"bootstrap": strconv.FormatBool(len(servers) == 1), "known_datacenters": "1",
+			"leader": strconv.FormatBool(s.replica.Ready()), "leader_addr": s.replica.Leader(), "server": "true",
+		},
+		"raft": s.replica.Stats(),
+	}
+}
