@@ -88,17 +88,17 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if to, dirty := cleanPath(path); dirty {
 		return redirect(w, r, to, http.StatusTemporaryRedirect)
 	}
+	for _, p := range h.cfg.Blocked {
+		if strings.HasPrefix(r.URL.Path, p) {
+			return &statusError{http.StatusForbidden, "Endpoint is blocked by agent configuration"}
+		}
+	}
 	route, params, found := h.routes.find(path)
 	if !found {
 		if h.routes.has(path + "/") {
 			return redirect(w, r, path+"/", http.StatusMovedPermanently)
 		}
 		return unknownPath(w, r, path)
-	}
-	for _, p := range h.cfg.Blocked {
-		if strings.HasPrefix(r.URL.Path, p) {
-			return &statusError{http.StatusForbidden, "Endpoint is blocked by agent configuration"}
-		}
 	}
 	if unprintable(r.URL.Path) {
 		return &statusError{http.StatusBadRequest, ""}

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"curia/api"
+	"curia/internal/hclogs"
 	"curia/state"
-	"github.com/hashicorp/go-hclog"
 )
 
 // Config says how a server takes part in replication.
@@ -77,7 +77,7 @@ func Open(cfg Config, store *state.Store, log *slog.Logger) (*Replica, error) {
 		leading: make(chan bool, 16),
 	}
 	r.reads.verify = func() error { return r.raft.VerifyLeader().Error() }
-	hlog := hclog.NewNullLogger()
+	hlog := hclogs.New(r.log)
 	logs, stable, snaps, err := r.openStores()
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (r *Replica) openStores() (raft.LogStore, raft.StableStore, raft.SnapshotSt
 	if err := os.MkdirAll(filepath.Join(dir, "wal"), 0o700); err != nil {
 		return nil, nil, nil, fmt.Errorf("create log: %w", err)
 	}
-	hlog := hclog.NewNullLogger()
+	hlog := hclogs.New(r.log)
 	disk, err := wal.Open(filepath.Join(dir, "wal"), wal.WithLogger(hlog.Named("wal")))
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("open log in %s: %w", dir, err)

@@ -1,7 +1,10 @@
 package server
 
 import (
+	"fmt"
 	"reflect"
+	"regexp"
+	"strings"
 
 	"github.com/hashicorp/go-bexpr"
 
@@ -55,9 +58,17 @@ func filter(value any, expr string) (any, error) {
 	return kept.Interface(), nil
 }
 
+// unknownSelector finds the name in what the library says of a field that does
+// not exist.
+var unknownSelector = regexp.MustCompile(`^error finding value in datum: /(\S+) at part`)
+
 // matches evaluates an expression over one element.
 func matches(eval *bexpr.Evaluator, element any) (bool, error) {
 	ok, err := eval.Evaluate(element)
+	if m := unknownSelector.FindStringSubmatch(fmt.Sprint(err)); m != nil {
+		return false, api.Errorf(api.Invalid, "Failed to create boolean expression evaluator: Selector %q is not valid",
+			strings.ReplaceAll(m[1], "/", "."))
+	}
 	if err != nil {
 		return false, api.Errorf(api.Invalid, "Failed to evaluate the filter: %v", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -25,11 +26,13 @@ func serverAddress(cfg *config.Config) string {
 }
 
 func serverConfig(cfg *config.Config, id string) server.Config {
+	meta := map[string]string{"consul-version": apiLevel}
+	maps.Copy(meta, cfg.Node.Meta)
 	return server.Config{
 		Datacenter: cfg.Node.Datacenter,
 		Self: api.Node{
 			ID: id, Node: cfg.Node.Name, Address: cfg.Addresses.Advertise, Datacenter: cfg.Node.Datacenter,
-			TaggedAddresses: cfg.Node.TaggedAddresses, Meta: cfg.Node.Meta,
+			TaggedAddresses: cfg.Node.TaggedAddresses, Meta: meta,
 		},
 		ServerPort:    cfg.Ports.Server,
 		ServiceMeta:   map[string]string{"version": apiLevel, "raft_version": "3", "non_voter": "false"},
