@@ -71,6 +71,7 @@ func (v *View) Node(name string) *api.Node {
 		found := under(v, nodes, nodesID, []byte(fold(name)))
 		if len(found) == 1 {
 			one(v, topics, []byte(nodeTopic(name))) // a node of that name would come first
+			v.raise(v.tableIndex(nodes.id))         // the name of another node may have been as good
 			n = found[0]
 			name = n.Node
 		}

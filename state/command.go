@@ -32,7 +32,7 @@ var commandNumbers = func() map[reflect.Type]byte {
 
 var (
 	encMode = func() cbor.EncMode {
-		m, err := cbor.EncOptions{Time: cbor.TimeRFC3339NanoUTC}.EncMode()
+		m, err := cbor.EncOptions{Time: cbor.TimeRFC3339NanoUTC, Sort: cbor.SortCoreDeterministic}.EncMode()
 		if err != nil {
 			panic(err)
 		}

@@ -42,7 +42,7 @@ func (v *View) ChecksInState(state string) []*api.Check {
 	if state == api.AnyState {
 		return all(v, checks)
 	}
-	v.about(stateTopic(state), 0) // without a topic no check ever was in this state
+	v.about(stateTopic(state), 0) // there is a topic from the start, unless it is no state
 	out := []*api.Check{}
 	checks.prefix(v, checks.id, nil, func(c *api.Check) bool {
 		if c.Status == state {

@@ -77,7 +77,7 @@ func showService(s *api.Service) string {
 }
 
 func showServiceNode(s *api.ServiceNode) string {
-	return line(s.ServiceName, s.ServiceID, "on "+s.Node, s.Address, maybe("meta", showMap(s.NodeMeta)),
+	return line(s.ServiceName, s.ServiceID, "on "+s.Node, s.Address, maybe("nodeid", s.ID), maybe("meta", showMap(s.NodeMeta)),
 		maybe("tags", strings.Join(s.ServiceTags, ",")), maybe("port", s.ServicePort), since(s.CreateIndex, s.ModifyIndex))
 }
 
@@ -96,6 +96,19 @@ func showCheck(c *api.Check) string {
 	}
 	return line(c.Node+"/"+c.CheckID, c.Status, service, maybe("tags", strings.Join(c.ServiceTags, ",")),
 		maybe("output", c.Output), since(c.CreateIndex, c.ModifyIndex))
+}
+
+func indented[T any](rows []*T, f func(*T) string) []string {
+	return show(rows, func(row *T) string { return "  " + f(row) })
+}
+
+func showHealth(rows []*api.ServiceHealth) []string {
+	var out []string
+	for _, h := range rows {
+		out = append(out, showService(h.Service)+" on "+showNode(h.Node))
+		out = append(out, indented(h.Checks, showCheck)...)
+	}
+	return out
 }
 
 // showOutcome tells what a command answered, on one line or, for a

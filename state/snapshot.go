@@ -44,8 +44,8 @@ func (s *Snapshot) Counts() map[string]int {
 	return out
 }
 
-// WriteTo writes the state as a stream of CBOR values. It implements
-// io.WriterTo.
+// WriteTo writes the state as a stream of CBOR values; the same state gives the
+// same bytes. It implements io.WriterTo.
 func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 	count := &countWriter{w: w}
 	buf := bufio.NewWriterSize(count, 64<<10)

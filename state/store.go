@@ -5,6 +5,8 @@ import (
 	"time"
 
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
+
+	"curia/api"
 )
 
 // Store is the replicated state of one datacenter. Views may be taken
@@ -35,6 +37,10 @@ func emptyRoot() *root {
 	r := &root{trees: make([]*tree, trees), changed: make([]uint64, trees), replaced: make(chan struct{})}
 	for i := range r.trees {
 		r.trees[i] = iradix.New[any]()
+	}
+	for _, s := range []string{api.Passing, api.Warning, api.Critical, api.Unknown} {
+		t := &topic{Name: stateTopic(s)}
+		r.trees[topics.id], _, _ = r.trees[topics.id].Insert([]byte(t.Name), t)
 	}
 	return r
 }

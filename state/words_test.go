@@ -259,18 +259,13 @@ func query(v *View, w words) (rows []string, ok bool) {
 		if n == nil {
 			return nil, true
 		}
-		return append([]string{showNode(n)}, show(v.ServicesOf(n.Node), func(s *api.Service) string { return "  " + showService(s) })...), true
+		return append([]string{showNode(n)}, indented(v.ServicesOf(n.Node), showService)...), true
 	case "services":
 		return showNames(v.ServiceNames()), true
 	case "service":
 		return show(v.ServiceNodes(w.text("name")), showServiceNode), true
 	case "health":
-		var out []string
-		for _, h := range v.ServiceHealth(w.text("name")) {
-			out = append(out, fmt.Sprintf("%s %s on %s", h.Service.Service, h.Service.ID, h.Node.Node))
-			out = append(out, show(h.Checks, func(c *api.Check) string { return "  " + showCheck(c) })...)
-		}
-		return out, true
+		return showHealth(v.ServiceHealth(w.text("name"))), true
 	case "checks":
 		switch {
 		case w.has("node"):
