@@ -184,7 +184,6 @@ type unarchiver struct {
 
 	meta, sums []byte // nil until read
 	state      *spool // nil until read
-	metaSum    []byte
 }
 
 // fault is what failed beneath the archive, nil when the archive itself is bad.
