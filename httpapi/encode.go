@@ -106,6 +106,9 @@ func indent(b []byte) []byte {
 	return out.Bytes()
 }
 
+// largeAnswer is the size above which an answer may have to wait for its reader.
+const largeAnswer = 32 << 10
+
 // minCompressed is the smallest body that is worth compressing.
 const minCompressed = 1400
 
@@ -121,6 +124,11 @@ var compressors = sync.Pool{New: func() any {
 // writing are the client's: it has gone.
 func send(w http.ResponseWriter, r *http.Request, b []byte) error {
 	head := w.Header()
+	if len(b) > largeAnswer {
+		conn := http.NewResponseController(w)
+		_ = conn.SetWriteDeadline(time.Now().Add(answerWait))
+		defer func() { _ = conn.SetWriteDeadline(time.Time{}) }()
+	}
 	if len(b) >= minCompressed && takesGzip(r) {
 		head["Content-Encoding"] = gzipValue
 		z := compressors.Get().(*gzip.Writer)

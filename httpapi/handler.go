@@ -49,6 +49,12 @@ const defaultMaxValue = 512 << 10
 // maxBody bounds the other bodies.
 const maxBody = 8 << 20
 
+// Times in which a client must have sent its body, and taken a large answer.
+const (
+	bodyWait   = time.Minute
+	answerWait = 2 * time.Minute
+)
+
 // New makes a handler that asks caller.
 func New(cfg Config, caller api.Caller, log *slog.Logger) *Handler {
 	if cfg.MaxValue <= 0 {
@@ -123,6 +129,12 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, op *boundOp, para
 	status := http.StatusOK
 	if h.cfg.Observe != nil {
 		defer func() { h.cfg.Observe(op.Op, time.Since(began), status) }()
+	}
+	if r.ContentLength != 0 && op.Kind != api.KindRaw {
+		// Who sends a part of a body and no more must not hold a request for ever.
+		conn := http.NewResponseController(w)
+		_ = conn.SetReadDeadline(began.Add(bodyWait))
+		defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
 	}
 	req, err := h.decode(r, op, params, q)
 	if err == nil && op.Kind == api.KindRaw {

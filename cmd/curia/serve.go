@@ -183,6 +183,7 @@ func (n *node) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	replicating, stopReplica := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return n.replica.Run(replicating, n.server.Lead) })
+	group.Go(func() error { return paceGarbage(ctx) })
 	for _, l := range n.listeners {
 		group.Go(func() error {
 			if err := n.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
