@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 
+	"curia/acl"
 	"curia/api"
 )
 
@@ -22,6 +23,9 @@ type Config struct {
 	LAN, WAN func() []*api.Member
 	// Stats gives the sections of agent/self that others know.
 	Stats func() map[string]map[string]string
+	// Authorizer resolves tokens to what their holders may do; nil: everybody may
+	// do everything.
+	Authorizer func(token string) acl.Authorizer
 }
 
 // Agent answers the verbs about this node. Make one with New.
@@ -34,6 +38,9 @@ type Agent struct {
 
 // New makes an agent that passes on what is not about itself.
 func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
+	if cfg.Authorizer == nil {
+		cfg.Authorizer = func(string) acl.Authorizer { return acl.AllowAll{} }
+	}
 	a := &Agent{cfg: cfg, next: next, log: log, local: map[*api.Op]func(any) (any, error){}}
 	bind(a, api.AgentSelf, a.self)
 	bind(a, api.AgentMembers, a.members)
@@ -59,8 +66,26 @@ func (a *Agent) Call(ctx context.Context, req *api.Request) (*api.Response, erro
 	if f == nil {
 		return nil, fmt.Errorf("verb %s is not bound", req.Op.Name)
 	}
+	who := a.cfg.Authorizer(req.Token)
+	if need := req.Op.Need(req.Args); need.Resource != "" && !who.Allows(need) {
+		return nil, api.Errorf(api.Denied, "Permission denied: token lacks permission %s", need)
+	}
 	v, err := f(req.Args)
+	if members, ok := v.([]*api.Member); ok {
+		v = visible(members, who)
+	}
 	return &api.Response{Value: v}, err
+}
+
+// visible keeps the members that the caller may see.
+func visible(all []*api.Member, who acl.Authorizer) []*api.Member {
+	kept := make([]*api.Member, 0, len(all))
+	for _, m := range all {
+		if m.CanRead(who) {
+			kept = append(kept, m)
+		}
+	}
+	return kept
 }
 
 // members lists the members of a pool.

@@ -25,7 +25,7 @@ func (s *Server) catalogVerbs() []binding {
 }
 
 // catalogRegister checks and completes a registration.
-func (s *Server) catalogRegister(_ *state.View, _ acl.Authorizer, q *api.RegisterArgs) (state.Command, error) {
+func (s *Server) catalogRegister(_ *state.View, who acl.Authorizer, q *api.RegisterArgs) (state.Command, error) {
 	if q.Node == "" {
 		return nil, api.Errorf(api.Rejected, "Must provide node")
 	}
@@ -47,6 +47,9 @@ func (s *Server) catalogRegister(_ *state.View, _ acl.Authorizer, q *api.Registe
 	if q.Service != nil {
 		service, err := completeService(q.Service)
 		if err != nil {
+			return nil, err
+		}
+		if err := permit(who, acl.Need{Resource: acl.Service, Access: acl.Write, Name: service.Service}); err != nil {
 			return nil, err
 		}
 		cmd.Service = service

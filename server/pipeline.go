@@ -148,7 +148,9 @@ func (s *Server) compute(req *api.Request, b *binding, who acl.Authorizer) *answ
 		return a
 	}
 	if _, all := who.(acl.AllowAll); !all {
-		a.value, a.filtered = readable(a.value, who)
+		if a.value, a.filtered, a.err = readable(req.Args, a.value, who); a.err != nil {
+			return a
+		}
 	}
 	if req.Filter != "" {
 		a.value, a.err = filter(a.value, req.Filter)
@@ -237,10 +239,10 @@ func (s *Server) write(ctx context.Context, req *api.Request, b *binding, who ac
 }
 
 // leader carries out a verb that only the leader can answer.
-func (s *Server) leader(ctx context.Context, req *api.Request, b *binding) (*api.Response, error) {
+func (s *Server) leader(ctx context.Context, req *api.Request, b *binding, who acl.Authorizer) (*api.Response, error) {
 	if err := s.awaitLeader(ctx); err != nil {
 		return nil, err
 	}
-	v, err := b.leader(ctx, req.Args)
+	v, err := b.leader(ctx, who, req.Args)
 	return &api.Response{Value: v}, err
 }

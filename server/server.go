@@ -30,6 +30,9 @@ type Config struct {
 	HoldTimeout time.Duration
 	// MaxValue bounds the value of a key in a transaction, in bytes; 0: no bound.
 	MaxValue int
+	// Authorizer resolves tokens to what their holders may do; nil: everybody may
+	// do everything.
+	Authorizer func(token string) acl.Authorizer
 }
 
 // The documented defaults.
@@ -66,6 +69,9 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 	if cfg.HoldTimeout <= 0 {
 		cfg.HoldTimeout = defaultHoldTimeout
 	}
+	if cfg.Authorizer == nil {
+		cfg.Authorizer = func(string) acl.Authorizer { return acl.AllowAll{} }
+	}
 	s := &Server{
 		cfg: cfg, log: log, store: store, replica: rep,
 		bound:    map[*api.Op]*binding{},
@@ -87,8 +93,8 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 // It is called once, before the faces close.
 func (s *Server) Drain() { close(s.draining) }
 
-// authorizer resolves a token. ACLs are off: everybody may do everything.
-func (s *Server) authorizer(string) acl.Authorizer { return acl.AllowAll{} }
+// authorizer resolves a token.
+func (s *Server) authorizer(token string) acl.Authorizer { return s.cfg.Authorizer(token) }
 
 // Call implements api.Caller for the verbs that the server is bound to.
 func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
@@ -112,6 +118,6 @@ func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, err
 	case b.write != nil:
 		return s.write(ctx, req, b, who)
 	default:
-		return s.leader(ctx, req, b)
+		return s.leader(ctx, req, b, who)
 	}
 }

@@ -62,15 +62,28 @@ func (s *Server) sessionCreate(v *state.View, _ acl.Authorizer, q *api.SessionCr
 	}
 }
 
-func sessionDestroy(_ *state.View, _ acl.Authorizer, q *api.SessionID) (state.Command, error) {
+// mayEnd refuses callers who may not write the sessions of a session's node.
+func mayEnd(who acl.Authorizer, session *api.Session) error {
+	return permit(who, acl.Need{Resource: acl.Session, Access: acl.Write, Name: session.Node})
+}
+
+func sessionDestroy(v *state.View, who acl.Authorizer, q *api.SessionID) (state.Command, error) {
+	if session := v.Session(q.ID); session != nil {
+		if err := mayEnd(who, session); err != nil {
+			return nil, err
+		}
+	}
 	return &state.SessionDestroy{ID: q.ID}, nil
 }
 
 // sessionRenew restarts the TTL of a session. It changes no index.
-func (s *Server) sessionRenew(_ context.Context, q *api.SessionID) ([]*api.Session, error) {
+func (s *Server) sessionRenew(_ context.Context, who acl.Authorizer, q *api.SessionID) ([]*api.Session, error) {
 	session := s.store.View().Session(q.ID)
 	if session == nil {
 		return nil, api.Errorf(api.NotFound, "Session id '%s' not found", q.ID)
+	}
+	if err := mayEnd(who, session); err != nil {
+		return nil, err
 	}
 	s.ttl.renew(session)
 	return []*api.Session{session}, nil

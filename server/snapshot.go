@@ -4,14 +4,19 @@ import (
 	"context"
 	"io"
 
+	"curia/acl"
 	"curia/api"
 )
 
 // Authorize checks the permission that a request needs. Faces ask it for verbs
 // that they carry out themselves.
 func (s *Server) Authorize(req *api.Request) error {
-	who := s.authorizer(req.Token)
-	if need := req.Op.Need(req.Args); need.Resource != "" && !who.Allows(need) {
+	return permit(s.authorizer(req.Token), req.Op.Need(req.Args))
+}
+
+// permit refuses callers who lack a permission.
+func permit(who acl.Authorizer, need acl.Need) error {
+	if need.Resource != "" && !who.Allows(need) {
 		return api.Errorf(api.Denied, "Permission denied: token lacks permission %s", need)
 	}
 	return nil

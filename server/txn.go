@@ -17,13 +17,18 @@ type txnReads struct{ state.Txn }
 func (t *txnReads) Read(v *state.View) (any, error) { return v.TxnReads(t.Ops) }
 
 // txn checks and completes the operations of a transaction.
-func (s *Server) txn(_ *state.View, _ acl.Authorizer, q *api.TxnArgs) (state.Command, error) {
+func (s *Server) txn(v *state.View, who acl.Authorizer, q *api.TxnArgs) (state.Command, error) {
 	if n := len(q.Ops); n > api.MaxTxnOps {
 		return nil, api.Errorf(api.TooLarge, "Transaction contains too many operations (%d > %d)", n, api.MaxTxnOps)
 	}
 	for i, op := range q.Ops {
 		if err := s.completeOp(op); err != nil {
 			return nil, &api.Error{Kind: api.KindOf(err), Msg: "Invalid operation " + strconv.Itoa(i) + ": " + err.Error()}
+		}
+		for _, need := range opNeeds(v, op) {
+			if err := permit(who, need); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if state.TxnReadsOnly(q.Ops) {
@@ -67,4 +72,52 @@ func (s *Server) completeOp(op *api.TxnOp) error {
 		op.Check.Check.Check = *check
 	}
 	return nil
+}
+
+// opNeeds gives the permissions that an operation needs: those of the verb that
+// does the same, on what is there as well as on what is to be.
+func opNeeds(v *state.View, op *api.TxnOp) []acl.Need {
+	access := func(verb string) acl.Access {
+		switch verb {
+		case api.TxnGet, api.TxnGetOrEmpty, api.TxnGetTree, api.TxnCheckIndex, api.TxnCheckSession, api.TxnCheckNotExists:
+			return acl.Read
+		}
+		return acl.Write
+	}
+	switch {
+	case op.KV != nil:
+		tree := op.KV.Verb == api.TxnGetTree || op.KV.Verb == api.TxnDeleteTree
+		return []acl.Need{{Resource: acl.Key, Access: access(op.KV.Verb), Name: op.KV.Key, Prefix: tree}}
+	case op.Node != nil:
+		return []acl.Need{{Resource: acl.Node, Access: access(op.Node.Verb), Name: op.Node.Node.Node}}
+	case op.Service != nil:
+		names := []string{op.Service.Service.Service.Service}
+		return serviceNeeds(v, access(op.Service.Verb), op.Service.Node, op.Service.Service.ID, names)
+	case op.Check != nil && op.Check.Check.ServiceID != "":
+		return serviceNeeds(v, access(op.Check.Verb), op.Check.Check.Node, op.Check.Check.ServiceID, nil)
+	case op.Check != nil:
+		return []acl.Need{{Resource: acl.Node, Access: access(op.Check.Verb), Name: op.Check.Check.Node}}
+	case op.Session != nil:
+		if session := v.Session(op.Session.Session.ID); session != nil {
+			return []acl.Need{{Resource: acl.Session, Access: acl.Write, Name: session.Node}}
+		}
+	}
+	return nil
+}
+
+// serviceNeeds gives the permissions for the named services and for the one
+// that has the ID on a node.
+func serviceNeeds(v *state.View, access acl.Access, node, id string, names []string) []acl.Need {
+	for _, s := range v.ServicesOf(node) {
+		if s.ID == id {
+			names = append(names, s.Service)
+		}
+	}
+	var needs []acl.Need
+	for _, name := range names {
+		if name != "" {
+			needs = append(needs, acl.Need{Resource: acl.Service, Access: access, Name: name})
+		}
+	}
+	return needs
 }
