@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"strings"
@@ -18,7 +19,7 @@ import (
 // TestMain keeps failures of random tests out of testdata: their output names
 // the seed that repeats them.
 func TestMain(m *testing.M) {
-	if err := flag.Set("rapid.nofailfile", "true"); err != nil {
+	if err := errors.Join(flag.Set("rapid.nofailfile", "true"), flag.Set("rapid.checks", "200")); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
