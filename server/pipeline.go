@@ -9,6 +9,7 @@ import (
 
 	"curia/acl"
 	"curia/api"
+	"curia/filter"
 	"curia/state"
 )
 
@@ -153,7 +154,7 @@ func (s *Server) compute(req *api.Request, b *binding, who acl.Authorizer) *answ
 		}
 	}
 	if req.Filter != "" {
-		a.value, a.err = filter(a.value, req.Filter)
+		a.value, a.err = filter.Apply(a.value, req.Filter)
 	}
 	return a
 }
