@@ -1,0 +1,192 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"curia/acl"
+	"curia/api"
+	"curia/internal/testing/inproc"
+)
+
+// send is a request of the fixture.
+type send struct{ method, target, body string }
+
+// sample is a request of a verb that is answered with 200 once the fixture is
+// in place, and what is around it. SESSION stands for the fixture's session.
+type sample struct {
+	target string
+	body   string
+	// empty asks a read for something that it answers with emptyBody: nothing.
+	empty, emptyBody string
+	// related changes the answer to target, unrelated a thing of the same kind
+	// which it does not show. Reads without related never change.
+	related, unrelated send
+	// hidden is the answer to a caller who may see nothing; empty: 403.
+	hidden string
+	// public verbs tell everybody the same.
+	public bool
+}
+
+// notFound stands for a 404 without a body.
+const notFound = "(404)"
+
+// fixture is the state that the samples speak of.
+var fixture = []send{
+	{"PUT", "/v1/catalog/register", `{"Node":"n2","Address":"10.0.0.2","NodeMeta":{"rack":"r1"},
+		"Service":{"ID":"web1","Service":"web","Tags":["v1"],"Port":80},
+		"Checks":[{"Name":"disk","Status":"passing"},{"CheckID":"web1-up","Name":"up","Status":"passing","ServiceID":"web1"}]}`},
+	{"PUT", "/v1/catalog/register", `{"Node":"n3","Address":"10.0.0.3","Service":{"Service":"db","Port":5432},
+		"Checks":[{"Name":"db-up","Status":"warning","ServiceID":"db"}]}`},
+	{"PUT", "/v1/kv/app/a", "1"},
+	{"PUT", "/v1/kv/app/b", "2"},
+	{"PUT", "/v1/kv/other", "3"},
+}
+
+// Writes that several samples share.
+var (
+	otherKey  = send{"PUT", "/v1/kv/other", "changed"}
+	otherNode = send{"PUT", "/v1/catalog/register", `{"Node":"n3","Address":"10.0.0.33"}`}
+	otherTags = send{"PUT", "/v1/catalog/register", `{"Node":"n3","SkipNodeUpdate":true,"Service":{"Service":"db","Port":5433}}`}
+	otherTest = send{"PUT", "/v1/catalog/register",
+		`{"Node":"n3","SkipNodeUpdate":true,"Check":{"Name":"db-up","Status":"warning","ServiceID":"db","Output":"slow"}}`}
+	otherSess = send{"PUT", "/v1/session/create", `{"Node":"n3","NodeChecks":[]}`}
+	webMoves  = send{"PUT", "/v1/catalog/register", `{"Node":"n2","SkipNodeUpdate":true,"Service":{"ID":"web1","Service":"web","Tags":["v2"],"Port":81}}`}
+	webFails  = send{"PUT", "/v1/catalog/register",
+		`{"Node":"n2","SkipNodeUpdate":true,"Check":{"CheckID":"web1-up","Name":"up","Status":"warning","ServiceID":"web1","Output":"late"}}`}
+	sessEnds = send{"PUT", "/v1/session/destroy/SESSION", ""}
+)
+
+// samples has one entry for every verb; a verb without one fails the tests.
+var samples = map[string]sample{
+	"kv.get": {target: "/v1/kv/app/a", empty: "/v1/kv/none", emptyBody: notFound,
+		related: send{"PUT", "/v1/kv/app/a", "new"}, unrelated: otherKey},
+	"kv.raw": {target: "/v1/kv/app/a?raw", empty: "/v1/kv/none?raw", emptyBody: notFound,
+		related: send{"PUT", "/v1/kv/app/a", "new"}, unrelated: otherKey},
+	"kv.list": {target: "/v1/kv/app/?recurse", empty: "/v1/kv/none?recurse", emptyBody: notFound,
+		related: send{"PUT", "/v1/kv/app/c", "new"}, unrelated: otherKey, hidden: notFound},
+	"kv.keys": {target: "/v1/kv/app/?keys", empty: "/v1/kv/none?keys", emptyBody: notFound,
+		related: send{"DELETE", "/v1/kv/app/a", ""}, unrelated: otherKey, hidden: notFound},
+	"kv.put":    {target: "/v1/kv/app/new", body: "x"},
+	"kv.delete": {target: "/v1/kv/app/b"},
+	"txn.apply": {target: "/v1/txn", body: `[{"KV":{"Verb":"set","Key":"t","Value":"eA=="}}]`},
+
+	"catalog.register":    {target: "/v1/catalog/register", body: `{"Node":"n4","Address":"10.0.0.4"}`},
+	"catalog.deregister":  {target: "/v1/catalog/deregister", body: `{"Node":"n3","CheckID":"db-up"}`},
+	"catalog.datacenters": {target: "/v1/catalog/datacenters", public: true},
+	"catalog.nodes": {target: "/v1/catalog/nodes", empty: "/v1/catalog/nodes?node-meta=no:where", emptyBody: "[]",
+		related: otherNode, unrelated: otherTags, hidden: "[]"},
+	"catalog.services": {target: "/v1/catalog/services", empty: "/v1/catalog/services?node-meta=no:where", emptyBody: "{}",
+		related: webMoves, unrelated: otherTest, hidden: "{}"},
+	"catalog.service": {target: "/v1/catalog/service/web", empty: "/v1/catalog/service/none", emptyBody: "[]",
+		related: webMoves, unrelated: otherTags, hidden: "[]"},
+	"catalog.connect": {target: "/v1/catalog/connect/web", empty: "/v1/catalog/connect/web", emptyBody: "[]", hidden: "[]"},
+	"catalog.node": {target: "/v1/catalog/node/n2", empty: "/v1/catalog/node/none", emptyBody: "null",
+		related: webMoves, unrelated: otherNode, hidden: "null"},
+	"catalog.node-services": {target: "/v1/catalog/node-services/n2", empty: "/v1/catalog/node-services/none", emptyBody: "null",
+		related: webMoves, unrelated: otherNode, hidden: "null"},
+
+	"health.node": {target: "/v1/health/node/n2", empty: "/v1/health/node/none", emptyBody: "[]",
+		related: webFails, unrelated: otherTest, hidden: "[]"},
+	"health.checks": {target: "/v1/health/checks/web", empty: "/v1/health/checks/none", emptyBody: "[]",
+		related: webFails, unrelated: otherTest, hidden: "[]"},
+	"health.service": {target: "/v1/health/service/web", empty: "/v1/health/service/none", emptyBody: "[]",
+		related: webFails, unrelated: otherTest, hidden: "[]"},
+	"health.connect": {target: "/v1/health/connect/web", empty: "/v1/health/connect/web", emptyBody: "[]", hidden: "[]"},
+	"health.ingress": {target: "/v1/health/ingress/web", empty: "/v1/health/ingress/web", emptyBody: "[]", hidden: "[]"},
+	"health.state": {target: "/v1/health/state/passing", empty: "/v1/health/state/nonsense", emptyBody: "[]",
+		related: webFails, unrelated: otherTest, hidden: "[]"},
+
+	"session.create":  {target: "/v1/session/create", body: `{"NodeChecks":[]}`},
+	"session.destroy": {target: "/v1/session/destroy/SESSION"},
+	"session.renew":   {target: "/v1/session/renew/SESSION"},
+	"session.info": {target: "/v1/session/info/SESSION", empty: "/v1/session/info/none", emptyBody: "[]",
+		related: sessEnds, unrelated: otherSess, hidden: "[]"},
+	"session.node": {target: "/v1/session/node/n2", empty: "/v1/session/node/none", emptyBody: "[]",
+		related: sessEnds, unrelated: otherSess, hidden: "[]"},
+	"session.list": {target: "/v1/session/list", empty: `/v1/session/list?filter=Name+==+"none"`, emptyBody: "[]",
+		related: sessEnds, unrelated: otherKey, hidden: "[]"},
+
+	"status.leader":               {target: "/v1/status/leader", public: true},
+	"status.peers":                {target: "/v1/status/peers", public: true},
+	"operator.raft-configuration": {target: "/v1/operator/raft/configuration"},
+	"snapshot.save":               {target: "/v1/snapshot"},
+	"snapshot.restore":            {target: "/v1/snapshot", body: "SNAPSHOT"},
+
+	"agent.self":    {target: "/v1/agent/self"},
+	"agent.members": {target: "/v1/agent/members", hidden: "[]"},
+	"agent.host":    {target: "/v1/agent/host"},
+	"agent.version": {target: "/v1/agent/version"},
+	"agent.metrics": {target: "/v1/agent/metrics"},
+	"openapi":       {target: "/v1/openapi.json", public: true},
+}
+
+// stage is a server with the fixture in place.
+type stage struct {
+	*inproc.Server
+	session string
+}
+
+// setStage starts a server and puts the fixture there.
+func setStage(t *testing.T, o inproc.Options) *stage {
+	t.Helper()
+	s := &stage{Server: inproc.Start(t, o)}
+	for _, f := range fixture {
+		s.Must(t, f.method, f.target, f.body)
+	}
+	created := s.Must(t, "PUT", "/v1/session/create", `{"Node":"n2","NodeChecks":[]}`)
+	s.session = strings.Split(created, `"`)[3]
+	return s
+}
+
+// fill puts the session's ID and a snapshot where a text speaks of them.
+func (s *stage) fill(t *testing.T, text string) string {
+	t.Helper()
+	if text == "SNAPSHOT" {
+		return s.Must(t, "GET", "/v1/snapshot", "")
+	}
+	return strings.ReplaceAll(text, "SESSION", s.session)
+}
+
+// sampleOf gives the sample of a verb.
+func sampleOf(t *testing.T, op *api.Op) sample {
+	t.Helper()
+	s, ok := samples[op.Name]
+	if !ok {
+		t.Fatalf("verb %s has no entry in samples: say there how it is called", op.Name)
+	}
+	return s
+}
+
+// with adds a parameter to a target.
+func with(target, param string) string {
+	if strings.Contains(target, "?") {
+		return target + "&" + param
+	}
+	return target + "?" + param
+}
+
+// answerOf gives the body of a 200, and notFound for a 404 without a body.
+func answerOf(code int, body string) string {
+	if code == http.StatusNotFound && body == "" {
+		return notFound
+	}
+	return body
+}
+
+// denyAll may do nothing.
+type denyAll struct{}
+
+func (denyAll) Allows(acl.Need) bool { return false }
+func (denyAll) ID() string           { return "deny" }
+
+// deniedToken is the token that may do nothing; every other may do everything.
+const deniedToken = "denied"
+
+func resolve(token string) acl.Authorizer {
+	if token == deniedToken {
+		return denyAll{}
+	}
+	return acl.AllowAll{}
+}
