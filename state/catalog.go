@@ -242,8 +242,10 @@ func putService(tx *Tx, node string, s *api.Service) {
 	}
 	services.put(tx, &instance{Node: node, Service: s})
 	tx.bump(nodeTopic(node))
-	count(tx, s, 1)
-	if old != nil {
+	if old == nil {
+		count(tx, s, 1)
+	} else if old.Service.Service != s.Service || !slices.Equal(old.Service.Tags, s.Tags) {
+		count(tx, s, 1)
 		count(tx, old.Service, -1)
 		relabelChecks(tx, node, s)
 		if fold(old.Service.Service) != fold(s.Service) {

@@ -148,7 +148,7 @@ func read(r io.Reader) (next *root, err error) {
 	}
 	next = emptyRoot()
 	tx := newTx(next)
-	tx.index = head.Index
+	tx.index, tx.unseen = head.Index, true
 	changed := make([]uint64, trees)
 	for {
 		var h snapshotTable

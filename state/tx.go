@@ -27,6 +27,7 @@ type Tx struct {
 	base    *root
 	txns    []*txn // opened on first write; nil: unchanged
 	changed []uint64
+	unseen  bool // nobody can watch the base: channels need not be tracked
 
 	index uint64    // of the running command
 	now   time.Time // the leader's clock when it proposed the command
@@ -67,7 +68,7 @@ func (tx *Tx) write(id int, key []byte, row any) (old any, had bool) {
 	t := tx.txns[id]
 	if t == nil {
 		t = tx.base.trees[id].Txn()
-		t.TrackMutate(true)
+		t.TrackMutate(!tx.unseen)
 		tx.txns[id] = t
 	}
 	if row == nil {
