@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 )
@@ -58,7 +59,7 @@ func (d *LockDelay) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	if v < 1000 {
-		v *= time.Second
+		v = max(v, math.MinInt64/time.Second) * time.Second // a negative one stays negative
 	}
 	*d = LockDelay(v)
 	return nil
