@@ -23,6 +23,7 @@ const (
 	NoLeader                     // there is no leader, or it was lost before the answer was known
 	NoPath                       // nobody knows a way to that datacenter
 	Unavailable                  // try again later
+	Unsupported                  // the answer cannot be given in the format that was asked for
 )
 
 // Error is an error that a client may see.

@@ -23,6 +23,7 @@ var statuses = map[api.ErrorKind]int{
 	api.NoLeader:    http.StatusInternalServerError,
 	api.NoPath:      http.StatusInternalServerError,
 	api.Unavailable: http.StatusServiceUnavailable,
+	api.Unsupported: http.StatusUnsupportedMediaType,
 }
 
 var errInternal = errors.New("internal error, see the log of the agent")
