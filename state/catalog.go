@@ -3,6 +3,7 @@ package state
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"curia/api"
 )
@@ -132,7 +133,15 @@ func (c *Register) Apply(tx *Tx) (any, error) {
 			return nil, err
 		}
 	}
+	if c.Service != nil {
+		if err := admitNames(c.Service.ID, c.Service.Service); err != nil {
+			return nil, err
+		}
+	}
 	for _, check := range c.Checks {
+		if err := admitNames(check.CheckID); err != nil {
+			return nil, err
+		}
 		if c.Service != nil && check.ServiceID == c.Service.ID {
 			continue
 		}
@@ -152,9 +161,23 @@ func (c *Register) Apply(tx *Tx) (any, error) {
 	return true, nil
 }
 
+// admitNames refuses names with a zero byte: it separates the parts of keys, so
+// that one node would be taken for the service of another.
+func admitNames(names ...string) error {
+	for _, name := range names {
+		if strings.IndexByte(name, 0) >= 0 {
+			return api.Errorf(api.Invalid, "invalid name %q: it holds a zero byte", name)
+		}
+	}
+	return nil
+}
+
 // admitNode decides whether n may be written in place of old (nil: new). It
 // returns the node that this renames, if any.
 func admitNode(tx *Tx, n, old *api.Node) (renamed *api.Node, err error) {
+	if err := admitNames(n.Node, n.ID); err != nil {
+		return nil, err
+	}
 	if n.Address == "" {
 		return nil, rejected("Must provide address if SkipNodeUpdate is not set")
 	}

@@ -65,6 +65,13 @@ func TestFailuresLeaveNothing(t *testing.T) {
 			"check set node=n1 id=serfHealth status=critical", "check delete node=n1 id=serfHealth", "session delete id=s1",
 			"kv get key=nope",
 		},
+		{`register node="n1\x00web" addr=9`},
+		{`register node=n1 addr=9 service=web id="a\x00b"`},
+		{`register node=n1 addr=9 service="web\x00n2"`},
+		{`register node=n1 addr=9 check="a\x00b:passing"`},
+		{"txn", `node set node="n1\x00" addr=1`},
+		{"txn", `service set node=n1 service=x id="a\x00"`},
+		{"txn", `check set node=n1 id="a\x00" status=passing`},
 		{"txn", "node delete node=n1", "kv check-index key=a/b index=1"},
 	}
 	for _, c := range failing {

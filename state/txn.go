@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 
 	"curia/api"
@@ -258,6 +259,9 @@ func (tx *Tx) runServiceOp(op *api.TxnOp) ([]*api.TxnResult, error) {
 		if op.Service.Verb == api.TxnCAS && s.ModifyIndex != at {
 			return nil, stale("service", s.ID)
 		}
+		if err := admitNames(s.ID, s.Service); err != nil {
+			return nil, err
+		}
 		putService(tx, n.Node, &s)
 		return []*api.TxnResult{{Service: services.get(tx, key).Service}}, nil
 	case api.TxnDelete, api.TxnDeleteCAS:
@@ -289,7 +293,7 @@ func (tx *Tx) runCheckOp(op *api.TxnOp) ([]*api.TxnResult, error) {
 		if op.Check.Verb == api.TxnCAS && c.ModifyIndex != at {
 			return nil, stale("check", c.CheckID)
 		}
-		if err := admitCheck(tx, n.Node, &c); err != nil {
+		if err := errors.Join(admitNames(c.CheckID), admitCheck(tx, n.Node, &c)); err != nil {
 			return nil, err
 		}
 		putCheck(tx, n.Node, &c)
