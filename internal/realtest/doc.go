@@ -1,0 +1,26 @@
+// Package realtest examines the binary from outside: as a process of its own,
+// over HTTP, with signals, kills, full disks and damaged files.
+//
+// # Owns
+//
+// The tests that need a real process: what HashiCorp's Go client sees, what is
+// left after a kill, how an agent starts, stops and refuses to start. All of it
+// is test code; there is nothing to import.
+//
+// # Never
+//
+// It never reaches into the packages of the agent, never uses the network
+// beyond the loopback, and leaves no process, mount or file behind.
+//
+// # Goroutines
+//
+// Those of the tests, which end with them. The log of an agent is printed when
+// its test has failed.
+//
+// # Promises
+//
+// Every wait has a deadline and waits for the thing itself. With -short the
+// whole takes about 15 seconds on two cores, otherwise about 90. Random tests
+// print their seed; CURIA_TEST_SEED repeats one. The binary is built once in
+// each run, unless CURIA_TEST_BINARY names one.
+package realtest

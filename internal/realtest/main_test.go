@@ -1,0 +1,74 @@
+package realtest
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// binary is the agent under test.
+var binary string
+
+// consulLink is another name of it, under which it answers as consul.
+var consulLink string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+// run builds the binary and runs the tests; it exists for its defers.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "curia-realtest-*")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	// Agents that run as another user need to reach the binary.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if binary = os.Getenv("CURIA_TEST_BINARY"); binary == "" {
+		binary = filepath.Join(dir, "curia")
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "curia/cmd/curia")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%v: %v\n%s", build.Args, err, out)
+			return 1
+		}
+	}
+	consulLink = filepath.Join(dir, "consul")
+	if err := os.Symlink(binary, consulLink); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// seed gives the seed of a random test: a new one, or that of CURIA_TEST_SEED.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	n := uint64(time.Now().UnixNano())
+	if text := os.Getenv("CURIA_TEST_SEED"); text != "" {
+		var err error
+		if n, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("CURIA_TEST_SEED: %v", err)
+		}
+	}
+	t.Logf("repeat with CURIA_TEST_SEED=%d", n)
+	return n
+}
+
+// scale gives the size of a test: a small one with -short.
+func scale(short, full int) int {
+	if testing.Short() {
+		return short
+	}
+	return full
+}
