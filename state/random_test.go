@@ -183,8 +183,8 @@ func (r *random) compare(t *rapid.T, q words, c Command, failed error, before, a
 	switch c := c.(type) {
 	case *Txn: // may have made and undone the same thing
 		return
-	case *Register: // so may one that renames a node
-		if c.Node.ID != "" {
+	case *Register: // so may one that renames a node, or a service and moves its check
+		if c.Node.ID != "" || c.Service != nil && len(c.Checks) > 0 {
 			return
 		}
 	case *Reap:
