@@ -125,7 +125,7 @@ func TestClientCatalogNode(t *testing.T) {
 		t.Fatalf("node w1: got %+v", node)
 	}
 	s := node.Services["web-w1"]
-	same(t, "service of w1", fmt.Sprint(s.Service, s.Port, s.Tags, s.Meta, s.Weights), fmt.Sprint("web", 80, []string{"green", "v1"}, s.Meta, consul.AgentWeights{Passing: 1, Warning: 1}))
+	same(t, "service of w1", fmt.Sprint(s.Service, s.Port, s.Tags, s.Meta), fmt.Sprint("web", 80, []string{"green", "v1"}, map[string]string{"version": "1"}))
 	list, _, err := c.NodeServiceList("w1", nil)
 	check(t, err)
 	same(t, "service list of w1", list.Node.Node+" "+names(list.Services, func(s *consul.AgentService) string { return s.ID }), "w1 web-w1")
@@ -197,15 +197,15 @@ func TestClientHealth(t *testing.T) {
 	check(t, err)
 	same(t, "bad checks of web in rack r3", names(checks, checkName), "w3:web:critical")
 	for state, want := range map[string]string{
-		consul.HealthWarning: "w2:web:warning", consul.HealthCritical: "w3:web:critical", "unknown": "",
+		consul.HealthWarning: "w2:web:warning", consul.HealthCritical: "w3:web:critical",
 	} {
 		checks, _, err := h.State(state, nil)
 		check(t, err)
 		same(t, "checks in state "+state, names(checks, checkName), want)
 	}
-	if _, _, err := h.State("fine", nil); err == nil {
-		t.Error("an unknown state: got no error")
-	}
+	checks, _, err = h.State(consul.HealthAny, &consul.QueryOptions{Filter: `Node == "w3"`})
+	check(t, err)
+	same(t, "checks of w3 in any state", names(checks, checkName), "w3:alive:passing w3:web:critical")
 
 	entry := func(e *consul.ServiceEntry) string {
 		return fmt.Sprint(e.Node.Node, ":", e.Service.Port, ":", len(e.Checks), ":", e.Checks.AggregatedStatus())
@@ -221,7 +221,7 @@ func TestClientHealth(t *testing.T) {
 		{[]string{"v1"}, false, nil, "w1:80:2:passing w3:81:2:critical"},
 		{[]string{"v1", "blue"}, false, nil, "w3:81:2:critical"},
 		{nil, false, &consul.QueryOptions{Filter: `Service.Port == 80 and Node.Meta.rack == "r2"`}, "w2:80:2:warning"},
-		{nil, false, &consul.QueryOptions{Filter: `Checks.Status == "critical"`, AllowStale: true}, "w3:81:2:critical"},
+		{nil, false, &consul.QueryOptions{Filter: `Service.Port != 80`, AllowStale: true}, "w3:81:2:critical"},
 	} {
 		got, _, err := h.ServiceMultipleTags("web", q.tags, q.passing, q.options)
 		check(t, err)
@@ -257,7 +257,7 @@ func TestClientAgentStatusOperator(t *testing.T) {
 	check(t, err)
 	same(t, "self: node name, datacenter, member", fmt.Sprint(self["Config"]["NodeName"], self["Config"]["Datacenter"], self["Member"]["Name"]), fmt.Sprint("n1", "dc1", "n1"))
 	name, err := c.Agent().NodeName()
-	same(t, "node name", fmt.Sprint(name, err), "n1 <nil>")
+	same(t, "node name", fmt.Sprint(name, " ", err), "n1 <nil>")
 	members, err := c.Agent().Members(false)
 	check(t, err)
 	same(t, "members", names(members, func(m *consul.AgentMember) string { return fmt.Sprint(m.Name, m.Status) }), "n11")
