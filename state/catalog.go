@@ -219,8 +219,8 @@ func putNode(tx *Tx, n, old, renamed *api.Node) *api.Node {
 // renamed by this registration, if any.
 func claimNodeID(tx *Tx, n, old *api.Node) (renamed *api.Node, err error) {
 	var holder *api.Node
-	if row, ok := tx.at(nodesID).Get([]byte(fold(n.ID))); ok {
-		holder = row.(*api.Node)
+	if row, ok := tx.at(nodesID).get([]byte(fold(n.ID))).(*api.Node); ok {
+		holder = row
 	}
 	if old != nil && old.ID != "" && fold(old.ID) != fold(n.ID) && !nodeIsDead(tx, old.Node) {
 		return nil, rejected("failed inserting node: Error while renaming Node ID: %q (%s): Node name %s is reserved by node %s with name %s (%s)",

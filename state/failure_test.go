@@ -34,7 +34,7 @@ func furnished(t testing.TB) *stage {
 		}
 	}
 	for _, tab := range tables {
-		if s.store.root.Load().trees[tab.position()].Len() == 0 {
+		if s.store.root.Load().trees[tab.position()].size == 0 {
 			t.Fatalf("table %s is empty: furnish it", tab.tableName())
 		}
 	}
@@ -88,7 +88,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 			}
 			after := s.store.root.Load()
 			for i := range before.trees {
-				if before.trees[i].Root() != after.trees[i].Root() {
+				if before.trees[i].root != after.trees[i].root {
 					t.Errorf("%q: tree %d was written", c, i)
 				}
 			}
@@ -191,10 +191,9 @@ func TestKeysAreBytes(t *testing.T) {
 	}
 }
 
-// TestManyEntriesInOneCall applies more entries than one transaction takes, and
-// more writes than the tree tracks channels for.
+// TestManyEntriesInOneCall applies more entries than one transaction takes.
 func TestManyEntriesInOneCall(t *testing.T) {
-	const n = 10 * maxTracked
+	const n = 10 * maxTogether
 	s := NewStore()
 	v := s.View()
 	v.KV("k/00007")

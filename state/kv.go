@@ -103,10 +103,7 @@ func (v *View) listIndex(prefix string, pairs []*api.KVPair) uint64 {
 	if last == 0 {
 		return v.kvIndex()
 	}
-	v.at(tombstones.id).WalkPath([]byte(prefix), func(_ []byte, row any) bool {
-		last = max(last, row.(*tombstone).Tree)
-		return false
-	})
+	v.at(tombstones.id).walkPath([]byte(prefix), func(row any) { last = max(last, row.(*tombstone).Tree) })
 	if f := floors.get(v, []byte("kv")); f != nil {
 		last = max(last, f.Index)
 	}

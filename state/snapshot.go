@@ -39,7 +39,7 @@ func (s *Snapshot) Index() uint64 { return s.root.index }
 func (s *Snapshot) Counts() map[string]int {
 	out := map[string]int{}
 	for _, t := range tables {
-		out[t.tableName()] = s.root.trees[t.position()].Len()
+		out[t.tableName()] = s.root.trees[t.position()].size
 	}
 	return out
 }
@@ -56,11 +56,13 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 			break
 		}
 		tr := s.root.trees[t.position()]
-		err = enc.Encode(snapshotTable{t.tableName(), s.root.changed[t.position()], tr.Len()})
-		it := tr.Root().Iterator()
-		for _, row, ok := it.Next(); ok && err == nil; _, row, ok = it.Next() {
-			err = enc.Encode(row)
-		}
+		err = enc.Encode(snapshotTable{t.tableName(), s.root.changed[t.position()], tr.size})
+		tr.root.walk(func(row any) bool {
+			if err == nil {
+				err = enc.Encode(row)
+			}
+			return err == nil
+		})
 	}
 	if err == nil {
 		err = enc.Encode(snapshotTable{})
@@ -148,7 +150,7 @@ func read(r io.Reader) (next *root, err error) {
 	}
 	next = emptyRoot()
 	tx := newTx(next)
-	tx.index, tx.unseen = head.Index, true
+	tx.index = head.Index
 	changed := make([]uint64, trees)
 	for {
 		var h snapshotTable
@@ -173,7 +175,7 @@ func read(r io.Reader) (next *root, err error) {
 	}
 	for i, t := range tx.txns {
 		if t != nil {
-			next.trees[i] = t.CommitOnly()
+			next.trees[i] = t.commit()
 		}
 	}
 	next.index, next.floor, next.changed = head.Index, head.Floor, changed

@@ -4,8 +4,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	iradix "github.com/hashicorp/go-immutable-radix/v2"
-
 	"curia/api"
 )
 
@@ -36,12 +34,14 @@ func NewStore() *Store {
 func emptyRoot() *root {
 	r := &root{trees: make([]*tree, trees), changed: make([]uint64, trees), replaced: make(chan struct{})}
 	for i := range r.trees {
-		r.trees[i] = iradix.New[any]()
+		r.trees[i] = newTree()
 	}
+	begun := r.trees[topics.id].begin()
 	for _, s := range []string{api.Passing, api.Warning, api.Critical, api.Unknown} {
 		t := &topic{Name: stateTopic(s)}
-		r.trees[topics.id], _, _ = r.trees[topics.id].Insert([]byte(t.Name), t)
+		begun.insert([]byte(t.Name), t)
 	}
+	r.trees[topics.id] = begun.commit()
 	return r
 }
 
@@ -62,9 +62,9 @@ type Outcome struct {
 	Err   error
 }
 
-// maxTracked is how many commands one transaction takes. Beyond 8192 tracked
-// channels the tree walks all of its nodes to find the changed ones.
-const maxTracked = 256
+// maxTogether is how many commands one transaction takes, so that readers do not
+// wait long for the next state.
+const maxTogether = 256
 
 // Apply carries out entries in order, several in one transaction, and wakes the
 // watchers of what they changed. It returns one outcome for each entry.
@@ -85,7 +85,7 @@ func (s *Store) Apply(entries []Entry) []Outcome {
 
 // together is how many of the entries one transaction takes.
 func together(entries []Entry) int {
-	n := min(len(entries), maxTracked)
+	n := min(len(entries), maxTogether)
 	for i, e := range entries[:n] {
 		if _, ok := e.Command.(alone); ok {
 			return max(i, 1)
@@ -105,13 +105,13 @@ func (s *Store) commit(tx *Tx) {
 		if t == nil {
 			next.trees[i] = tx.base.trees[i]
 		} else {
-			next.trees[i] = t.CommitOnly()
+			next.trees[i] = t.commit()
 		}
 	}
 	s.root.Store(next)
 	for _, t := range tx.txns {
 		if t != nil {
-			t.Notify()
+			t.notify()
 		}
 	}
 }

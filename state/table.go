@@ -1,17 +1,6 @@
 package state
 
-import (
-	"bytes"
-
-	iradix "github.com/hashicorp/go-immutable-radix/v2"
-)
-
-// A tree maps keys to rows. Rows are pointers to immutable structs.
-type (
-	tree = iradix.Tree[any]
-	node = iradix.Node[any]
-	txn  = iradix.Txn[any]
-)
+import "bytes"
 
 // table is a typed table with a primary key and any number of secondary
 // indexes. Key functions append to b. Every tree has a position in a root.
@@ -67,24 +56,16 @@ type source interface{ at(id int) *node }
 
 // get finds the row with a primary key, nil if there is none. It watches nothing.
 func (t *table[T]) get(src source, key []byte) *T {
-	row, ok := src.at(t.id).Get(key)
-	if !ok {
-		return nil
-	}
-	return row.(*T)
+	row, _ := src.at(t.id).get(key).(*T)
+	return row
 }
 
 // prefix calls f for the rows of a tree of this table whose keys begin with a
 // prefix, in byte order, until f returns false. It watches nothing. f must not
 // write.
 func (t *table[T]) prefix(src source, id int, prefix []byte, f func(row *T) bool) {
-	it := src.at(id).Iterator()
-	it.SeekPrefix(prefix)
-	for {
-		_, row, ok := it.Next()
-		if !ok || !f(row.(*T)) {
-			return
-		}
+	if top, _ := src.at(id).below(prefix); top != nil {
+		top.walk(func(row any) bool { return f(row.(*T)) })
 	}
 }
 
@@ -101,11 +82,7 @@ func (t *table[T]) collect(src source, id int, prefix []byte) []*T {
 // put inserts or replaces a row and returns the one it replaced.
 func (t *table[T]) put(tx *Tx, row *T) *T {
 	key := t.key(nil, row)
-	v, had := tx.write(t.id, key, row)
-	var old *T
-	if had {
-		old = v.(*T)
-	}
+	old, _ := tx.write(t.id, key, row).(*T)
 	for _, x := range t.indexes {
 		var was [][]byte
 		if old != nil {

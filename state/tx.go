@@ -27,7 +27,6 @@ type Tx struct {
 	base    *root
 	txns    []*txn // opened on first write; nil: unchanged
 	changed []uint64
-	unseen  bool // nobody can watch the base: channels need not be tracked
 
 	index uint64    // of the running command
 	now   time.Time // the leader's clock when it proposed the command
@@ -57,24 +56,23 @@ func (tx *Tx) run(e Entry) Outcome {
 // at gives a tree as this transaction sees it.
 func (tx *Tx) at(id int) *node {
 	if t := tx.txns[id]; t != nil {
-		return t.Root()
+		return t.root
 	}
-	return tx.base.trees[id].Root()
+	return tx.base.trees[id].root
 }
 
 // write sets a key of a tree, or deletes it when row is nil, and returns what
 // it held. The key is kept: the caller must not reuse it.
-func (tx *Tx) write(id int, key []byte, row any) (old any, had bool) {
+func (tx *Tx) write(id int, key []byte, row any) any {
 	t := tx.txns[id]
 	if t == nil {
-		t = tx.base.trees[id].Txn()
-		t.TrackMutate(!tx.unseen)
+		t = tx.base.trees[id].begin()
 		tx.txns[id] = t
 	}
 	if row == nil {
-		return t.Delete(key)
+		return t.remove(key)
 	}
-	return t.Insert(key, row)
+	return t.insert(key, row)
 }
 
 // touch notes that a table changed at the running command.

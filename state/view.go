@@ -62,7 +62,7 @@ func closed(ch <-chan struct{}) bool {
 	}
 }
 
-func (v *View) at(id int) *node { return v.root.trees[id].Root() }
+func (v *View) at(id int) *node { return v.root.trees[id].root }
 
 func (v *View) watch(ch <-chan struct{}) {
 	if v.seen.Changed == nil {
@@ -76,27 +76,25 @@ func (v *View) raise(index uint64) { v.idx = max(v.idx, index) }
 // one reads the row with a primary key and watches it. The caller raises the
 // index, which depends on whether there is a row.
 func one[T any](v *View, t *table[T], key []byte) *T {
-	ch, row, ok := v.at(t.id).GetWatch(key)
+	row, ch := v.at(t.id).getWatch(key)
 	v.watch(ch)
-	if !ok {
-		return nil
-	}
-	return row.(*T)
+	r, _ := row.(*T)
+	return r
 }
 
 // under reads the rows of a tree whose keys begin with a prefix and watches
 // them all with one channel.
 func under[T any](v *View, t *table[T], id int, prefix []byte) []*T {
-	it := v.at(id).Iterator()
-	v.watch(it.SeekPrefixWatch(prefix))
+	top, watch := v.at(id).below(prefix)
+	v.watch(watch.watch.channel())
 	out := []*T{}
-	for {
-		_, row, ok := it.Next()
-		if !ok {
-			return out
-		}
-		out = append(out, row.(*T))
+	if top != nil {
+		top.walk(func(row any) bool {
+			out = append(out, row.(*T))
+			return true
+		})
 	}
+	return out
 }
 
 // all reads a whole table; the index is that of the table's last change.
