@@ -147,9 +147,10 @@ func (n *node) release() {
 // assemble opens everything that can fail. Nothing answers yet.
 func assemble(cfg *config.Config, log *slog.Logger) (n *node, err error) {
 	n = &node{log: log}
+	release := n.release // of what was taken; a failure sets n to nil
 	defer func() {
 		if err != nil {
-			n.release()
+			release()
 		}
 	}()
 	if err := n.openDataDir(cfg); err != nil {
