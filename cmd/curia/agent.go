@@ -24,23 +24,26 @@ Examples:
 }}
 
 // sourceFlags say where the configuration comes from. They are no settings.
-var sourceFlags = []struct {
-	name, usage string
-	isBool      bool
-}{
-	{"dev", "Start a server that keeps everything in memory, on 127.0.0.1, alone.", true},
-	{"config-file", "Read this `FILE`, or the .json and .hcl files of this directory. May be repeated.", false},
-	{"config-dir", "Read the .json and .hcl files of this `DIRECTORY`. May be repeated.", false},
-	{"config-format", "`FORMAT` of all files, whatever their names: hcl or json.", false},
-	{"hcl", "A piece of configuration in `HCL`. May be repeated.", false},
+var sourceFlags = []struct{ name, value, usage string }{
+	{"dev", "", "Start a server that keeps everything in memory, on 127.0.0.1, alone."},
+	{"config-file", "PATH", "Read this file, or the .json and .hcl files of this directory. May be repeated."},
+	{"config-dir", "PATH", "Read the .json and .hcl files of this directory. May be repeated."},
+	{"config-format", "FORMAT", "Format of all files, whatever their names: hcl or json."},
+	{"hcl", "HCL", "A piece of configuration. May be repeated."},
+}
+
+// placeholders stand for the values of settings in the help. A truth needs none.
+var placeholders = map[config.Kind]string{
+	config.String: "VALUE", config.Int: "NUMBER", config.Float: "NUMBER", config.Duration: "DURATION",
+	config.AddressList: "ADDRESSES", config.StringList: "VALUE", config.StringMap: "KEY:VALUE",
 }
 
 // recorded is the value of a flag of the agent: the configuration alone knows
 // what its text means, and where it stands among the others.
 type recorded struct {
-	name   string
-	isBool bool
-	all    *[]config.FlagValue // of this run, in the order given
+	name        string
+	placeholder string              // "" when the flag may stand without a value
+	all         *[]config.FlagValue // of this run, in the order given
 }
 
 // Set implements cli.Value.
@@ -56,7 +59,7 @@ func (r *recorded) Get() any { return r }
 func (r *recorded) String() string { return "" }
 
 // IsBoolFlag says whether the flag may stand without a value.
-func (r *recorded) IsBoolFlag() bool { return r.isBool }
+func (r *recorded) IsBoolFlag() bool { return r.placeholder == "" }
 
 // agentFlags makes the flags of the agent: the sources of configuration, and
 // the table of settings.
@@ -64,7 +67,7 @@ func agentFlags() []cli.Flag {
 	all := &[]config.FlagValue{}
 	var out []cli.Flag
 	for _, f := range sourceFlags {
-		out = append(out, &cli.GenericFlag{Name: f.name, Usage: f.usage, Value: &recorded{f.name, f.isBool, all}})
+		out = append(out, &cli.GenericFlag{Name: f.name, Usage: f.usage, Value: &recorded{f.name, f.value, all}})
 	}
 	for _, s := range config.Flags() {
 		usage := s.Doc
@@ -73,7 +76,7 @@ func agentFlags() []cli.Flag {
 		}
 		out = append(out, &cli.GenericFlag{
 			Name: s.Flag, Aliases: s.FlagAliases, Usage: usage, Hidden: s.Status == config.Removed,
-			Value: &recorded{s.Flag, s.Kind == config.Bool, all},
+			Value: &recorded{s.Flag, placeholders[s.Kind], all},
 		})
 	}
 	return out

@@ -162,8 +162,8 @@ func catalogServices(ctx context.Context, c *call) error {
 		rows := newTable(c.out)
 		defer rows.flush()
 		for _, name := range slices.Sorted(maps.Keys(services)) {
-			if tags := services[name]; c.Bool("tags") && len(tags) > 0 {
-				rows.row(name, strings.Join(tags, ","))
+			if c.Bool("tags") {
+				rows.row(name, strings.Join(services[name], ","))
 			} else {
 				rows.row(name)
 			}

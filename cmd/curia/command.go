@@ -90,7 +90,12 @@ func run(ctx context.Context, sh shell, args []string) int {
 	if len(args) > 0 {
 		program = strings.TrimSuffix(filepath.Base(args[0]), ".exe")
 	}
+	out := &checkedWriter{w: sh.out}
+	sh.out = out
 	err := tree(program, sh).Run(ctx, args)
+	if err == nil {
+		err = out.failure()
+	}
 	return report(program, sh.err, err)
 }
 
@@ -188,13 +193,13 @@ type call struct {
 // arg gives a positional argument, or "" when there are fewer.
 func (c *call) arg(i int) string { return c.Args().Get(i) }
 
-// printf prints to the standard output. Nobody can be told when that fails.
+// printf prints to the standard output; run finds out when that fails.
 func (c *call) printf(format string, args ...any) {
 	_, _ = fmt.Fprintf(c.out, format, args...)
 }
 
-// flag makes a flagFunc of a flag given as a value.
-func flag[F any, P interface {
+// flagOf makes a flagFunc of a flag given as a value.
+func flagOf[F any, P interface {
 	*F
 	cli.Flag
 }](f F) flagFunc {
@@ -204,12 +209,12 @@ func flag[F any, P interface {
 	}
 }
 
-func boolFlag(name, usage string) flagFunc { return flag(cli.BoolFlag{Name: name, Usage: usage}) }
+func boolFlag(name, usage string) flagFunc { return flagOf(cli.BoolFlag{Name: name, Usage: usage}) }
 
-func textFlag(name, usage string) flagFunc { return flag(cli.StringFlag{Name: name, Usage: usage}) }
+func textFlag(name, usage string) flagFunc { return flagOf(cli.StringFlag{Name: name, Usage: usage}) }
 
 func listFlag(name, usage string) flagFunc {
-	return flag(cli.StringSliceFlag{Name: name, Usage: usage})
+	return flagOf(cli.StringSliceFlag{Name: name, Usage: usage})
 }
 
-func numberFlag(name, usage string) flagFunc { return flag(cli.Uint64Flag{Name: name, Usage: usage}) }
+func numberFlag(name, usage string) flagFunc { return flagOf(cli.Uint64Flag{Name: name, Usage: usage}) }

@@ -65,7 +65,7 @@ func report(program string, w io.Writer, err error) int {
 	case errors.As(err, &failed):
 		_, _ = fmt.Fprintln(w, text)
 	case text != "":
-		_, _ = fmt.Fprintf(w, "Error! %s%s\n", strings.ReplaceAll(text, "\n", "; "), remedy(program, err))
+		_, _ = fmt.Fprintf(w, "Error! %s%s\n", text, remedy(program, err))
 	}
 	return code
 }
@@ -121,11 +121,12 @@ func missingCommand(c *cli.Command) error {
 	return &exit{exitNotFound, fmt.Errorf("unknown command %q%s; see \"%s -help\"", name, hint, c.FullName())}
 }
 
-// nearest finds the command that was probably meant: at most two letters away.
+// nearest finds the command that was probably meant: one letter in three may be
+// wrong, and two at most.
 func nearest(cmds []*cli.Command, name string) string {
 	best, found := 3, ""
 	for _, c := range cmds {
-		if d := distance(c.Name, name); d < best && d < len(name) {
+		if d := distance(c.Name, name); d < best && 3*d <= len(name) {
 			best, found = d, c.Name
 		}
 	}

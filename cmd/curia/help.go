@@ -150,13 +150,17 @@ func takesValue(f cli.Flag) bool {
 	case *cli.BoolFlag:
 		return false
 	case *cli.GenericFlag:
-		return !f.Value.(*recorded).isBool
+		return !f.Value.(*recorded).IsBoolFlag()
 	}
 	return true
 }
 
-// placeholder is the word of the usage in back quotes.
+// placeholder is the word that stands for the value: of the usage, the one in
+// back quotes.
 func placeholder(f cli.Flag) string {
+	if g, ok := f.(*cli.GenericFlag); ok {
+		return g.Value.(*recorded).placeholder
+	}
 	if doc, ok := f.(cli.DocGenerationFlag); ok {
 		if parts := strings.Split(doc.GetUsage(), "`"); len(parts) == 3 {
 			return parts[1]

@@ -32,7 +32,7 @@ Examples:
 		flags: flags(
 			boolFlag("recurse", "Print all keys that begin with the argument, as key:value."),
 			boolFlag("keys", "Print only the names of the keys that begin with the argument."),
-			flag(cli.StringFlag{Name: "separator", Value: "/", Usage: "With -keys, cut names behind this `TEXT` and print each beginning once. Default \"/\"; empty prints whole names."}),
+			flagOf(cli.StringFlag{Name: "separator", Value: "/", Usage: "With -keys, cut names behind this `TEXT` and print each beginning once. Default \"/\"; empty prints whole names."}),
 			boolFlag("detailed", "Print indexes, flags and session as well."),
 			boolFlag("base64", "Print values in base64."),
 			formatFlag,
@@ -242,8 +242,11 @@ func (c *call) putCondition(args *api.KVPutArgs) error {
 // readValue gives the value that an argument of "kv put" stands for.
 func (c *call) readValue(text string) ([]byte, error) {
 	value, err := c.readArg(text)
-	if err != nil || !c.Bool("base64") {
-		return value, err
+	if err != nil {
+		return nil, fmt.Errorf("read value: %w", err)
+	}
+	if !c.Bool("base64") {
+		return value, nil
 	}
 	decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(value)))
 	if err != nil {
@@ -255,20 +258,12 @@ func (c *call) readValue(text string) ([]byte, error) {
 // readArg gives what @file, - or a literal argument stands for.
 func (c *call) readArg(text string) ([]byte, error) {
 	if path, ok := strings.CutPrefix(text, "@"); ok {
-		value, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("read value: %w", err)
-		}
-		return value, nil
+		return os.ReadFile(path)
 	}
-	if text != "-" {
-		return []byte(text), nil
+	if text == "-" {
+		return io.ReadAll(c.in)
 	}
-	value, err := io.ReadAll(c.in)
-	if err != nil {
-		return nil, fmt.Errorf("read value from the standard input: %w", err)
-	}
-	return value, nil
+	return []byte(text), nil
 }
 
 func kvDelete(ctx context.Context, c *call) error {
@@ -344,7 +339,7 @@ func kvImport(ctx context.Context, c *call) error {
 	}
 	text, err := c.readArg(source)
 	if err != nil {
-		return err
+		return fmt.Errorf("read keys: %w", err)
 	}
 	var entries []exported
 	if err := json.Unmarshal(text, &entries); err != nil {

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"text/tabwriter"
 )
 
@@ -41,32 +45,82 @@ func (c *call) show(v any, pretty func()) error {
 	if err != nil {
 		return err
 	}
-	if asJSON {
-		return c.printJSON(v)
+	out := bufio.NewWriter(c.out)
+	defer func(direct io.Writer) { c.out = direct }(c.out)
+	c.out = out
+	if !asJSON {
+		pretty()
+	} else if err := c.printJSON(v); err != nil {
+		return err
 	}
-	pretty()
-	return nil
+	return out.Flush()
 }
 
-// table aligns columns, two spaces apart.
-type table struct{ w *tabwriter.Writer }
+// checkedWriter remembers the first error of a writer. A result that was not
+// written is a failure, whatever the agent answered. Safe for concurrent use
+// if w is.
+type checkedWriter struct {
+	w  io.Writer
+	mu sync.Mutex
+	// err is guarded by mu.
+	err error
+}
 
-func newTable(w io.Writer) table { return table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)} }
+// Write implements io.Writer.
+func (c *checkedWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if err != nil {
+		err = fmt.Errorf("write result: %w", err)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.err = cmp.Or(c.err, err)
+	}
+	return n, err
+}
+
+// failure is the first error, or nil.
+func (c *checkedWriter) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// table aligns columns. Rows have no blanks at their ends.
+type table struct {
+	rows *tabwriter.Writer
+	text *bytes.Buffer // what rows writes to
+	out  io.Writer
+}
+
+// newTable aligns columns two spaces apart.
+func newTable(out io.Writer) table {
+	text := &bytes.Buffer{}
+	return table{tabwriter.NewWriter(text, 0, 0, 2, ' ', 0), text, out}
+}
 
 // newDetails aligns names and values, six spaces apart.
-func newDetails(w io.Writer) table { return table{tabwriter.NewWriter(w, 0, 2, 6, ' ', 0)} }
+func newDetails(out io.Writer) table {
+	text := &bytes.Buffer{}
+	return table{tabwriter.NewWriter(text, 0, 2, 6, ' ', 0), text, out}
+}
 
 func (t table) row(cells ...any) {
 	for i, cell := range cells {
 		if i > 0 {
-			_, _ = fmt.Fprint(t.w, "\t")
+			_, _ = fmt.Fprint(t.rows, "\t")
 		}
-		_, _ = fmt.Fprint(t.w, cell)
+		_, _ = fmt.Fprint(t.rows, cell)
 	}
-	_, _ = fmt.Fprintln(t.w)
+	_, _ = fmt.Fprintln(t.rows)
 }
 
-func (t table) flush() { _ = t.w.Flush() }
+// flush prints the rows. It belongs at the end of every table.
+func (t table) flush() {
+	_ = t.rows.Flush()
+	for line := range strings.Lines(t.text.String()) {
+		_, _ = fmt.Fprintln(t.out, strings.TrimRight(line, " \n"))
+	}
+}
 
 // orDash stands for nothing in a table.
 func orDash(s string) string {

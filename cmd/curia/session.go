@@ -37,7 +37,7 @@ Example:
 			textFlag("node", "`NAME` of the node. Default: that of the agent."),
 			textFlag("ttl", "`DURATION`, from 10s to 24h, in which the session must be renewed. Default: it need not be."),
 			textFlag("behavior", "`WORD` for what happens to locked keys at the end: release (the default) or delete."),
-			flag(cli.DurationFlag{Name: "lock-delay", Usage: "`DURATION`, up to 60s, in which nobody can lock the keys of a session that has failed. Default 15s."}),
+			flagOf(cli.DurationFlag{Name: "lock-delay", Usage: "`DURATION`, up to 60s, in which nobody can lock the keys of a session that has failed. Default 15s."}),
 			listFlag("check", "`ID` of a check of the node that ends the session when it is critical. May be repeated; empty for none. Default serfHealth."),
 		),
 		run: sessionCreate,

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"curia/api"
 	"curia/client"
@@ -60,6 +62,9 @@ func snapshotSave(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	// An interrupted download should leave nothing behind.
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	path := c.arg(0)
 	index, err := saveVerified(ctx, agent, path, api.StaleArgs{Stale: c.Bool("stale")})
 	if err != nil {

@@ -70,7 +70,11 @@ func validate(_ context.Context, c *call) error {
 		Files: c.Args().Slice(), Format: config.Format(c.String("config-format")),
 	})
 	if err != nil {
-		return refusal("Config validation failed: " + err.Error())
+		text := strings.Split(err.Error(), "\n")
+		if len(text) == 1 {
+			return refusal("Config validation failed: " + text[0])
+		}
+		return refusal("Config validation failed:\n  " + strings.Join(text, "\n  "))
 	}
 	if c.Bool("quiet") {
 		return nil
