@@ -148,8 +148,9 @@ func takesGzip(r *http.Request) bool {
 	for _, v := range r.Header["Accept-Encoding"] {
 		for part := range strings.SplitSeq(v, ",") {
 			coding, weight, _ := strings.Cut(strings.TrimSpace(part), ";")
-			if strings.EqualFold(coding, "gzip") && strings.ReplaceAll(weight, " ", "") != "q=0" {
-				return true
+			if strings.EqualFold(coding, "gzip") {
+				q, err := strconv.ParseFloat(strings.TrimPrefix(strings.ReplaceAll(weight, " ", ""), "q="), 64)
+				return err != nil || q > 0
 			}
 		}
 	}

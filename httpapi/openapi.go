@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 
 	"curia/api"
@@ -38,7 +39,8 @@ func describe(ops []*api.Op, version string) object {
 		if known, ok := item[method].(object); ok {
 			// Verbs that a query parameter chooses share an operation.
 			known["description"] = known["description"].(string) + " With ?" + op.When + ": " + op.Doc
-			known["parameters"] = append(known["parameters"].([]object), queryParameter(op.When, object{"type": "boolean"}))
+			more := append(operation(op, schemas)["parameters"].([]object), queryParameter(op.When, object{"type": "boolean"}))
+			known["parameters"] = join(known["parameters"].([]object), more)
 			continue
 		}
 		item[method] = operation(op, schemas)
@@ -49,6 +51,16 @@ func describe(ops []*api.Op, version string) object {
 		"paths":      paths,
 		"components": object{"schemas": schemas.named},
 	}
+}
+
+// join appends the parameters that are not there yet.
+func join(to, more []object) []object {
+	for _, p := range more {
+		if !slices.ContainsFunc(to, func(o object) bool { return o["name"] == p["name"] && o["in"] == p["in"] }) {
+			to = append(to, p)
+		}
+	}
+	return to
 }
 
 func operation(op *api.Op, schemas *schemaSet) object {
