@@ -14,7 +14,8 @@ import (
 
 // fsm applies the log to the store. Raft calls it from one goroutine.
 type fsm struct {
-	store *state.Store
+	store   *state.Store
+	applied func(entries []state.Entry, took time.Duration)
 
 	once   sync.Once
 	err    error
@@ -45,7 +46,12 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 		entries = append(entries, e)
 	}
 	out := make([]any, len(logs))
-	for i, o := range f.store.Apply(entries) {
+	began := time.Now()
+	outcomes := f.store.Apply(entries)
+	if f.applied != nil {
+		f.applied(entries, time.Since(began))
+	}
+	for i, o := range outcomes {
 		out[i] = o
 	}
 	for i := len(entries); i < len(logs); i++ {

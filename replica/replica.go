@@ -34,6 +34,9 @@ type Config struct {
 	// the default of each.
 	SnapshotThreshold, TrailingLogs uint64
 	SnapshotInterval                time.Duration
+	// Applied, when not nil, is told after each batch of commands how long it
+	// took. It is called from one goroutine and must not keep the entries.
+	Applied func(entries []state.Entry, took time.Duration)
 }
 
 // The defaults of Config.
@@ -72,7 +75,7 @@ type Replica struct {
 func Open(cfg Config, store *state.Store, log *slog.Logger) (*Replica, error) {
 	r := &Replica{
 		cfg: cfg, log: log, store: store,
-		fsm:     &fsm{store: store, failed: make(chan struct{})},
+		fsm:     &fsm{store: store, applied: cfg.Applied, failed: make(chan struct{})},
 		room:    semaphore.NewWeighted(maxInFlight),
 		leading: make(chan bool, 16),
 	}

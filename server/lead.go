@@ -37,12 +37,14 @@ func (s *Server) Lead(ctx context.Context) error {
 // datacenter: this server.
 func (s *Server) reconcileMembers(ctx context.Context) error {
 	for {
+		began := time.Now()
 		v := s.store.View()
 		for _, cmd := range reconcile(v, s.cfg) {
 			if _, err := s.replica.Propose(ctx, cmd); err != nil {
 				return err
 			}
 		}
+		s.figures.reconcile.Observe(time.Since(began))
 		if !pause(ctx, reconcileEvery) {
 			return ctx.Err()
 		}

@@ -44,6 +44,8 @@ func (s *Server) read(ctx context.Context, req *api.Request, b *binding, who acl
 // await evaluates again whenever something changes that the query looks at,
 // until the index of the answer is greater than the caller's or its time is up.
 func (s *Server) await(ctx context.Context, req *api.Request, b *binding, who acl.Authorizer, a *answer) (*answer, error) {
+	s.figures.blocking.Add(1)
+	defer s.figures.blocking.Add(-1)
 	began := a
 	timer := time.NewTimer(s.waitTime(req.MaxWait))
 	defer timer.Stop()

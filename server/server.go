@@ -52,6 +52,7 @@ type Server struct {
 	bound    map[*api.Op]*binding
 	shared   *sharedResults
 	ttl      *ttlKeeper
+	figures  figures
 	draining chan struct{}
 }
 

@@ -68,6 +68,13 @@ func (k *ttlKeeper) reset(to map[string]time.Time) {
 	k.deadlines = to
 }
 
+// active counts the sessions that expire; 0 while this server does not lead.
+func (k *ttlKeeper) active() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.deadlines)
+}
+
 // due takes note of new and gone sessions, and returns those whose time is up
 // and when the next one's will be.
 func (k *ttlKeeper) due(live []*api.Session, now time.Time) (due []string, next time.Time) {
