@@ -16,6 +16,7 @@ import (
 
 	"curia/agent"
 	"curia/config"
+	"curia/internal/metrics"
 	"curia/replica"
 	"curia/server"
 	"curia/state"
@@ -46,7 +47,7 @@ func runAgent(ctx context.Context, load loadFunc, out io.Writer) error {
 		return errors.New("client agents are not there yet: start with -server or -dev")
 	}
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1)
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Stop(signals)
 
@@ -75,8 +76,12 @@ func runAgent(ctx context.Context, load loadFunc, out io.Writer) error {
 		case err := <-done:
 			return err
 		case sig := <-signals:
-			if sig == syscall.SIGHUP {
-				reload(cfg, load, level, log)
+			switch sig {
+			case syscall.SIGHUP:
+				n.reload(cfg, load, level)
+				continue
+			case syscall.SIGUSR1:
+				_ = n.metrics.Dump(os.Stderr) // nobody can be told when that fails
 				continue
 			}
 			leave := sig == os.Interrupt && !cfg.Leave.SkipOnInterrupt || sig == syscall.SIGTERM && cfg.Leave.OnTerminate
@@ -99,7 +104,7 @@ func end(done <-chan error, signals <-chan os.Signal, leave bool) error {
 			}
 			return err
 		case sig := <-signals:
-			if sig != syscall.SIGHUP {
+			if sig != syscall.SIGHUP && sig != syscall.SIGUSR1 {
 				return errWithoutLeave
 			}
 		case <-timer.C:
@@ -109,7 +114,8 @@ func end(done <-chan error, signals <-chan os.Signal, leave bool) error {
 }
 
 // reload takes over what can change while the agent runs.
-func reload(old *config.Config, load loadFunc, level *slog.LevelVar, log *slog.Logger) {
+func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) {
+	log := n.log
 	next, warnings, err := load()
 	if err != nil {
 		log.Error("reload failed, keeping the old configuration", "err", err)
@@ -123,6 +129,7 @@ func reload(old *config.Config, load loadFunc, level *slog.LevelVar, log *slog.L
 		log.Warn("settings changed that need a restart", "keys", restart)
 	}
 	setLevel(level, next.Log.Level)
+	setMetricRules(n.metrics, next, log)
 	log.Info("configuration reloaded")
 }
 
@@ -130,6 +137,7 @@ func reload(old *config.Config, load loadFunc, level *slog.LevelVar, log *slog.L
 type node struct {
 	id        string
 	log       *slog.Logger
+	metrics   *metrics.Registry
 	replica   *replica.Replica
 	server    *server.Server
 	agent     *agent.Agent
@@ -163,18 +171,25 @@ func assemble(cfg *config.Config, log *slog.Logger) (n *node, err error) {
 	if err := n.writePID(cfg.Process.PIDFile); err != nil {
 		return nil, err
 	}
+	if n.metrics, err = newMetrics(cfg, log); err != nil {
+		return nil, err
+	}
+	applied := &server.ApplyTimes{}
 	store := state.NewStore()
 	n.replica, err = replica.Open(replica.Config{
 		Dir: cfg.Node.DataDir, ID: n.id, Address: serverAddress(cfg),
 		Bootstrap: cfg.Mode.Bootstrap, Multiplier: cfg.Performance.RaftMultiplier,
 		SnapshotThreshold: uint64(cfg.Raft.SnapshotThreshold), SnapshotInterval: cfg.Raft.SnapshotInterval,
-		TrailingLogs: uint64(cfg.Raft.TrailingLogs),
+		TrailingLogs: uint64(cfg.Raft.TrailingLogs), Applied: applied.Applied,
 	}, store, log)
 	if err != nil {
 		return nil, err
 	}
 	n.server = server.New(serverConfig(cfg, n.id), store, n.replica, log)
 	n.agent = agent.New(n.agentConfig(cfg), n.server, log)
+	for _, source := range []func(*metrics.Scrape){applied.Measure, n.server.Measure, n.agent.Measure} {
+		n.metrics.Add(source)
+	}
 	n.http, err = n.httpServer(cfg)
 	return n, err
 }

@@ -124,7 +124,9 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 		api.SnapshotSave.Op:    n.saveSnapshot,
 		api.SnapshotRestore.Op: n.restoreSnapshot,
 		api.OpenAPI.Op:         httpapi.OpenAPI(version),
+		api.AgentMetrics.Op:    n.tellMetrics(),
 	}
+	hc.Observe = n.metrics.Observe
 	handler := http.Handler(httpapi.New(hc, n.agent, n.log))
 	if cfg.Log.EnableDebug {
 		handler = withProfiles(handler)

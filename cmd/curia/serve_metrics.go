@@ -1,0 +1,48 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+	"os"
+
+	"curia/api"
+	"curia/config"
+	"curia/httpapi"
+	"curia/internal/metrics"
+)
+
+// newMetrics makes the registry of an agent, and lets the libraries report to it.
+func newMetrics(cfg *config.Config, log *slog.Logger) (*metrics.Registry, error) {
+	host := ""
+	if !cfg.Telemetry.DisableHostname {
+		host, _ = os.Hostname() // a system without a name has none to tell
+	}
+	r := metrics.New(metrics.Config{Prefix: cfg.Telemetry.MetricsPrefix, Host: host})
+	setMetricRules(r, cfg, log)
+	r.Add(metrics.Runtime())
+	return r, metrics.HearLibraries(r)
+}
+
+// setMetricRules takes over the settings of metrics that can change while the
+// agent runs.
+func setMetricRules(r *metrics.Registry, cfg *config.Config, log *slog.Logger) {
+	filter, err := metrics.ParseFilter(cfg.Telemetry.PrefixFilter, metrics.Default(cfg.Telemetry.FilterDefault))
+	if err != nil {
+		log.Warn("part of the filter of metrics is ignored", "err", err)
+	}
+	r.SetRules(metrics.Rules{Filter: filter, Retention: cfg.Telemetry.PrometheusRetention})
+}
+
+// tellMetrics answers what was measured, in the format that is asked for.
+func (n *node) tellMetrics() httpapi.RawFunc {
+	prometheus := n.metrics.Prometheus()
+	return func(w http.ResponseWriter, r *http.Request, req *api.Request) error {
+		if err := n.server.Authorize(req); err != nil {
+			return err
+		}
+		if req.Args.(*api.MetricsArgs).Format == "prometheus" {
+			return prometheus(w, r)
+		}
+		return httpapi.WriteValue(w, r, n.metrics.Metrics())
+	}
+}
