@@ -1,6 +1,7 @@
 package api
 
 import (
+	"reflect"
 	"strconv"
 
 	"curia/acl"
@@ -18,22 +19,23 @@ const (
 
 // Check is the state of one health check ("Health").
 type Check struct {
-	Node        string          `cbor:"1,keyasint"`
-	CheckID     string          `cbor:"2,keyasint"` // unique on its node
-	Name        string          `cbor:"3,keyasint"`
-	Status      string          `cbor:"4,keyasint"`
-	Notes       string          `cbor:"5,keyasint,omitempty"` // for people
-	Output      string          `cbor:"6,keyasint,omitempty"`
-	ServiceID   string          `cbor:"7,keyasint,omitempty"` // empty for a check of the node
-	ServiceName string          `cbor:"8,keyasint,omitempty"`
-	ServiceTags []string        `cbor:"9,keyasint"`
-	Type        string          `cbor:"10,keyasint,omitempty"`
-	Interval    string          `cbor:"11,keyasint,omitempty"`
-	Timeout     string          `cbor:"12,keyasint,omitempty"`
-	ExposedPort int             `cbor:"13,keyasint,omitempty"`
-	Definition  CheckDefinition `cbor:"14,keyasint,omitempty"`
-	CreateIndex uint64          `cbor:"15,keyasint"`
-	ModifyIndex uint64          `cbor:"16,keyasint"`
+	Node        string   `cbor:"1,keyasint"`
+	CheckID     string   `cbor:"2,keyasint"` // unique on its node
+	Name        string   `cbor:"3,keyasint"`
+	Status      string   `cbor:"4,keyasint"`
+	Notes       string   `cbor:"5,keyasint,omitempty"` // for people
+	Output      string   `cbor:"6,keyasint,omitempty"`
+	ServiceID   string   `cbor:"7,keyasint,omitempty"` // empty for a check of the node
+	ServiceName string   `cbor:"8,keyasint,omitempty"`
+	ServiceTags []string `cbor:"9,keyasint"`
+	Type        string   `cbor:"10,keyasint,omitempty"`
+	Interval    string   `cbor:"11,keyasint,omitempty"`
+	Timeout     string   `cbor:"12,keyasint,omitempty"`
+	ExposedPort int      `cbor:"13,keyasint,omitempty"`
+	// Definition is never nil in the state, so that it is printed as an object.
+	Definition  *CheckDefinition `cbor:"14,keyasint,omitempty"`
+	CreateIndex uint64           `cbor:"15,keyasint"`
+	ModifyIndex uint64           `cbor:"16,keyasint"`
 }
 
 // CanRead reports whether the holder of a may see the check.
@@ -69,6 +71,9 @@ type CheckDefinition struct {
 	TTL                            *ReadableDuration   `json:",omitempty" cbor:"20,keyasint,omitempty"`
 	DeregisterCriticalServiceAfter *ReadableDuration   `json:",omitempty" cbor:"21,keyasint,omitempty"`
 }
+
+// IsZero reports whether the definition tells nothing.
+func (d *CheckDefinition) IsZero() bool { return reflect.ValueOf(d).Elem().IsZero() }
 
 // ServiceHealth is an instance with its node, the checks of the node and its
 // own, as health/service prints it.

@@ -96,6 +96,9 @@ func admitCheck(tx *Tx, node string, c *api.Check) error {
 // depend on it.
 func putCheck(tx *Tx, node string, c *api.Check) {
 	c.Node = node
+	if c.Definition == nil {
+		c.Definition = noDefinition
+	}
 	if c.ServiceID != "" {
 		s := services.get(tx, join(fold(node), c.ServiceID))
 		c.ServiceName, c.ServiceTags = s.Service.Service, s.Service.Tags

@@ -9,6 +9,8 @@ type table[T any] struct {
 	id      int // position of its rows, and of its last index in root.changed
 	key     func(b []byte, row *T) []byte
 	indexes []index[T]
+	// share, when not nil, lets a row take over what rows that are there have.
+	share func(src source, row *T)
 }
 
 // index is a secondary index. Its keys append the keys of a row to out; they
@@ -81,6 +83,9 @@ func (t *table[T]) collect(src source, id int, prefix []byte) []*T {
 
 // put inserts or replaces a row and returns the one it replaced.
 func (t *table[T]) put(tx *Tx, row *T) *T {
+	if t.share != nil {
+		t.share(tx, row)
+	}
 	key := t.key(nil, row)
 	old, _ := tx.write(t.id, key, row).(*T)
 	for _, x := range t.indexes {
