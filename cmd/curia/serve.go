@@ -16,6 +16,7 @@ import (
 
 	"curia/agent"
 	"curia/config"
+	"curia/dnsapi"
 	"curia/internal/metrics"
 	"curia/replica"
 	"curia/server"
@@ -130,6 +131,7 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) {
 	}
 	setLevel(level, next.Log.Level)
 	setMetricRules(n.metrics, next, log)
+	n.dns.Configure(dnsConfig(old, next))
 	log.Info("configuration reloaded")
 }
 
@@ -143,6 +145,8 @@ type node struct {
 	agent     *agent.Agent
 	http      *http.Server
 	listeners []listener
+	dns       *dnsapi.Server
+	questions *dnsSockets
 	undo      []func() // releases what assemble took, in reverse order
 }
 
@@ -168,6 +172,10 @@ func assemble(cfg *config.Config, log *slog.Logger) (n *node, err error) {
 		return nil, err
 	}
 	n.undo = append(n.undo, n.closeListeners)
+	if n.questions, err = listenDNS(cfg); err != nil {
+		return nil, err
+	}
+	n.undo = append(n.undo, n.questions.close)
 	if err := n.writePID(cfg.Process.PIDFile); err != nil {
 		return nil, err
 	}
@@ -190,6 +198,7 @@ func assemble(cfg *config.Config, log *slog.Logger) (n *node, err error) {
 	for _, source := range []func(*metrics.Scrape){applied.Measure, n.server.Measure, n.agent.Measure} {
 		n.metrics.Add(source)
 	}
+	n.dns = dnsapi.New(dnsConfig(cfg, cfg), n.agent, log)
 	n.http, err = n.httpServer(cfg)
 	return n, err
 }
@@ -200,6 +209,7 @@ func (n *node) run(ctx context.Context) error {
 	replicating, stopReplica := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return n.replica.Run(replicating, n.server.Lead) })
 	group.Go(func() error { return paceGarbage(ctx) })
+	group.Go(func() error { return n.dns.Run(ctx, n.questions.packets, n.questions.streams) })
 	for _, l := range n.listeners {
 		group.Go(func() error {
 			if err := n.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
