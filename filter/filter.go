@@ -67,7 +67,7 @@ func Apply(value any, expr string) (any, error) {
 
 // unknownSelector finds the name in what the library says of a field that does
 // not exist.
-var unknownSelector = regexp.MustCompile(`^error finding value in datum: /(\S+) at part`)
+var unknownSelector = regexp.MustCompile(`^error finding value in datum: /(\S+?):? at part`)
 
 // matches evaluates an expression over one element.
 func matches(eval *bexpr.Evaluator, element any) (bool, error) {
@@ -82,11 +82,23 @@ func matches(eval *bexpr.Evaluator, element any) (bool, error) {
 	return ok, nil
 }
 
+// blank makes an element without content in which every selector that is right
+// leads somewhere: what it points to is there.
+func blank(t reflect.Type) reflect.Value {
+	v := reflect.New(t.Elem())
+	for i := range t.Elem().NumField() {
+		if f := v.Elem().Field(i); f.Kind() == reflect.Pointer && f.Type().Elem().Kind() == reflect.Struct && f.CanSet() {
+			f.Set(blank(f.Type()))
+		}
+	}
+	return v
+}
+
 func filterSlice(eval *bexpr.Evaluator, all reflect.Value) (reflect.Value, error) {
 	kept := reflect.MakeSlice(all.Type(), 0, all.Len())
 	// An expression that names fields which do not exist is wrong, also when
 	// there is nothing to hold it against.
-	if _, err := matches(eval, reflect.New(all.Type().Elem().Elem()).Interface()); all.Len() == 0 && err != nil {
+	if _, err := matches(eval, blank(all.Type().Elem()).Interface()); all.Len() == 0 && err != nil {
 		return kept, err
 	}
 	for i := range all.Len() {
