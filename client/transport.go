@@ -16,9 +16,9 @@ import (
 )
 
 // TLS says how to speak HTTPS. The zero value trusts what the system trusts,
-// and has effect only with an https:// address.
+// and has effect under HTTPS only.
 type TLS struct {
-	Enabled    bool   // HTTPS for an address without a scheme
+	Enabled    bool   // HTTPS whatever the scheme of the address; https:// alone does the same
 	CAFile     string // PEM file of the authorities to trust, in place of the system's
 	CAPath     string // directory of such files
 	CertFile   string // PEM file of the certificate to show; needs KeyFile
@@ -54,6 +54,11 @@ func parseAddress(address string, secure bool) (base *url.URL, socket string, er
 		return nil, "", fmt.Errorf("address %q: unknown scheme %q: use http, https or unix", address, base.Scheme)
 	case base.Host == "" || base.RawQuery != "" || base.Fragment != "" || base.User != nil:
 		return nil, "", fmt.Errorf("address %q is not of the form host:port, http://host:port or https://host:port", address)
+	}
+	// Whoever asked for HTTPS shall not send a token in the clear because of
+	// an old address.
+	if secure {
+		base.Scheme = "https"
 	}
 	return base, "", nil
 }

@@ -74,6 +74,7 @@ func TestTLS(t *testing.T) {
 		{"directory", Config{Address: srv.URL, TLS: TLS{CAPath: dir}}, true},
 		{"no verification", Config{Address: srv.URL, TLS: TLS{SkipVerify: true}}, true},
 		{"enabled without a scheme", Config{Address: host, TLS: TLS{Enabled: true, CAFile: ca}}, true},
+		{"enabled against the scheme", Config{Address: "http://" + host, TLS: TLS{Enabled: true, CAFile: ca}}, true},
 		{"server name", Config{Address: srv.URL, TLS: TLS{CAFile: ca, ServerName: "example.com"}}, true},
 		{"wrong server name", Config{Address: srv.URL, TLS: TLS{CAFile: ca, ServerName: "wrong.test"}}, false},
 	}
