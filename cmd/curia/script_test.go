@@ -53,6 +53,9 @@ func setUpAgent(env *testscript.Env) error {
 		}
 		env.Setenv(name, port)
 	}
+	// A program under the race detector waits for a second before it exits,
+	// unless it is told not to.
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	text, err := os.ReadFile(filepath.Join(env.WorkDir, "answers"))
 	if os.IsNotExist(err) {
 		return nil
