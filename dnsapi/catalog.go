@@ -293,6 +293,11 @@ func (z *zone) prepareSRV(is *prepared, p *plan, all []*api.ServiceHealth) {
 		case at.address == h.Node.Address:
 			if isHost(at.address) {
 				u.host = at.address
+				cname := &dns.CNAME{Hdr: z.header(dns.TypeCNAME, ttl), Target: dns.Fqdn(at.address)}
+				if c, err := newRecord(target, cname); err == nil {
+					c.ofTarget = true
+					u.extra = []record{c}
+				}
 			}
 		case err == nil:
 			target = hex.EncodeToString(ip.Unmap().AsSlice()) + ".addr." + z.dcOf(h.Node) + "." + p.domain

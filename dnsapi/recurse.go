@@ -147,7 +147,7 @@ func (z *zone) resolveTargets(ctx context.Context, is *prepared, depth int) *rep
 			along = along[:min(len(along), mostAlong)]
 			found[u.host] = along
 		}
-		u.extra = append(slices.Clone(along), u.extra...)
+		u.extra = append(slices.Clone(u.extra), along...)
 	}
 	return &r
 }

@@ -21,7 +21,7 @@ import (
 // Bounds of what is done at once, for each socket.
 const (
 	mostReaders = 1024 // questions over UDP that wait for their answers
-	idleReaders = 2    // readers that stay when there is nothing to read
+	idleReaders = 16   // readers that stay; starting one costs as much as some answers
 	mostConns   = 1024
 	idleConn    = 10 * time.Second
 	largestAsk  = 4096 // bytes of a question over UDP
