@@ -113,6 +113,9 @@ func (p *patientStable) Set(key, val []byte) error {
 
 // SetUint64 implements raft.StableStore.
 func (p *patientStable) SetUint64(key []byte, val uint64) error {
+	if old, err := p.GetUint64(key); err == nil && old == val {
+		return nil // raft saves its term again at each start
+	}
 	return p.insist(string(key), func() error { return p.StableStore.SetUint64(key, val) })
 }
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-	wal "github.com/hashicorp/raft-wal"
 	"golang.org/x/sync/semaphore"
 
 	"curia/api"
@@ -63,7 +62,7 @@ type Replica struct {
 	raft    *raft.Raft
 	fsm     *fsm
 	store   *state.Store
-	disk    *wal.WAL // nil in memory
+	disk    *diskLog // nil in memory
 	room    *semaphore.Weighted
 	leading chan bool
 	ready   gate
@@ -72,7 +71,7 @@ type Replica struct {
 
 // Open opens or creates the log and starts replication; Run must be called to
 // end it. Errors name the directory.
-func Open(cfg Config, store *state.Store, log *slog.Logger) (*Replica, error) {
+func Open(cfg Config, store *state.Store, log *slog.Logger) (_ *Replica, err error) {
 	r := &Replica{
 		cfg: cfg, log: log, store: store,
 		fsm:     &fsm{store: store, applied: cfg.Applied, failed: make(chan struct{})},
@@ -85,6 +84,11 @@ func Open(cfg Config, store *state.Store, log *slog.Logger) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil && r.disk != nil {
+			_ = r.disk.Close()
+		}
+	}()
 	cached, err := raft.NewLogCache(4*maxBatch, logs)
 	if err != nil {
 		return nil, fmt.Errorf("open log cache: %w", err)
@@ -93,17 +97,13 @@ func Open(cfg Config, store *state.Store, log *slog.Logger) (*Replica, error) {
 	trans.Connect(addr, trans)
 	rc := r.raftConfig()
 	rc.Logger = hlog
-	existed, err := raft.HasExistingState(cached, stable, snaps)
-	if err != nil {
-		return nil, fmt.Errorf("open log in %s: %w", cfg.Dir, err)
-	}
-	if cfg.Bootstrap && !existed {
-		me := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: rc.LocalID, Address: addr}}}
-		if err := raft.BootstrapCluster(rc, cached, stable, snaps, trans, me); err != nil {
-			return nil, fmt.Errorf("bootstrap: %w", err)
+	if cfg.Bootstrap {
+		me := raft.Server{Suffrage: raft.Voter, ID: rc.LocalID, Address: addr}
+		if err := bootstrap(cached, stable, snaps, me); err != nil {
+			return nil, fmt.Errorf("form a cluster in %s: %w", cfg.Dir, err)
 		}
 	}
-	if r.raft, err = raft.NewRaft(rc, r.fsm, cached, stable, snaps, trans); err != nil {
+	if r.raft, err = newRaft(rc, r.fsm, cached, stable, snaps, trans); err != nil {
 		return nil, fmt.Errorf("start replication from %s: %w", cfg.Dir, err)
 	}
 	if r.alone() {
@@ -123,18 +123,22 @@ func (r *Replica) openStores() (raft.LogStore, raft.StableStore, raft.SnapshotSt
 		return mem, mem, raft.NewInmemSnapshotStore(), nil
 	}
 	dir := filepath.Join(r.cfg.Dir, "raft")
-	if err := os.MkdirAll(filepath.Join(dir, "wal"), 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, nil, fmt.Errorf("create log: %w", err)
 	}
 	hlog := hclogs.New(r.log)
-	disk, err := wal.Open(filepath.Join(dir, "wal"), wal.WithLogger(hlog.Named("wal")))
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("open log in %s: %w", dir, err)
-	}
+	sweep(dir, hlog)
 	snaps, err := raft.NewFileSnapshotStoreWithLogger(dir, retainedSnaps, hlog.Named("snapshot"))
 	if err != nil {
-		_ = disk.Close()
 		return nil, nil, nil, fmt.Errorf("open snapshots in %s: %w", dir, err)
+	}
+	needed, err := oldest(snaps)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("open snapshots in %s: %w", dir, err)
+	}
+	disk, err := openDiskLog(filepath.Join(dir, "wal"), needed, hlog.Named("wal"))
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("open log in %s: %w", dir, err)
 	}
 	r.disk = disk
 	return disk, &patientStable{StableStore: disk, log: r.log}, snaps, nil

@@ -22,8 +22,9 @@ func (r *Replica) spoolDir() string {
 	return filepath.Join(r.cfg.Dir, "raft")
 }
 
-// Save writes the state as an archive and returns its index. The state is that
-// of the moment of the call, however long writing takes.
+// Save writes the state as an archive to what begin returns, which is told the
+// index. The state is that of the moment of the call, however long writing
+// takes. After an error before begin was called, nothing has been written.
 func (r *Replica) Save(begin func(index uint64) io.Writer) error {
 	snap := r.store.Snapshot()
 	f := r.raft.GetConfiguration()
@@ -35,10 +36,24 @@ func (r *Replica) Save(begin func(index uint64) io.Writer) error {
 		Version: raft.SnapshotVersionMax, ID: fmt.Sprintf("%d-%d", term, snap.Index()),
 		Index: snap.Index(), Term: term, Configuration: f.Configuration(), ConfigurationIndex: f.Index(),
 	}
-	return WriteArchive(begin(meta.Index), r.spoolDir(), meta, func(w io.Writer) error {
+	to := &lateWriter{begin: func() io.Writer { return begin(meta.Index) }}
+	return WriteArchive(to, r.spoolDir(), meta, func(w io.Writer) error {
 		_, err := snap.WriteTo(w)
 		return err
 	})
+}
+
+// lateWriter asks for its writer when there is something to write.
+type lateWriter struct {
+	begin func() io.Writer
+	w     io.Writer
+}
+
+func (l *lateWriter) Write(p []byte) (int, error) {
+	if l.w == nil {
+		l.w = l.begin()
+	}
+	return l.w.Write(p)
 }
 
 // Load replaces the state of the whole cluster by an archive. An archive that
