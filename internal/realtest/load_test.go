@@ -160,6 +160,15 @@ func (l *load) verify(a *agent) {
 	}
 }
 
+// lifetime is how long an agent lives under load. Some live long enough to make
+// a snapshot, which takes one to two seconds.
+func lifetime(r *rand.Rand, life int) time.Duration {
+	if life%6 == 5 {
+		return time.Second + time.Duration(r.IntN(1200))*time.Millisecond
+	}
+	return time.Duration(20+r.IntN(350)) * time.Millisecond
+}
+
 // TestKill kills an agent under load again and again. Whatever it acknowledged
 // is there after each start, no index goes back, and it always starts; also
 // when it is killed while it starts, makes a snapshot or begins a new segment
@@ -171,13 +180,13 @@ func TestKill(t *testing.T) {
 	a := start(t, option{config: map[string]any{
 		"raft_snapshot_threshold": 150, "raft_snapshot_interval": "1s", "raft_trailing_logs": 100,
 	}})
-	l := newLoad(t, 4, 256<<10)
+	l := newLoad(t, 4, 64<<10)
 	early := 0
 	for i := range kills {
 		ctx, cancel := context.WithTimeout(t.Context(), thingWait)
 		before := l.acked()
 		killed := make(chan struct{})
-		pause := time.NewTimer(time.Duration(20+r.IntN(500)) * time.Millisecond)
+		pause := time.NewTimer(lifetime(r, i))
 		go func() {
 			defer close(killed)
 			<-pause.C
