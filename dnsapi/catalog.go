@@ -115,7 +115,9 @@ func (z *zone) prepare(p *plan, resp *api.Response) *prepared {
 		if p.qtype == dns.TypeSRV {
 			z.prepareSRV(is, p, healthy)
 		} else {
-			is.most = z.cfg.ARecordLimit
+			if p.qtype != dns.TypeTXT {
+				is.most = z.cfg.ARecordLimit
+			}
 			z.prepareService(is, p, healthy)
 		}
 	}

@@ -120,15 +120,28 @@ func (z *zone) alias(ctx context.Context, q *question, p *plan, is *prepared, de
 	if err != nil {
 		return z.negative(p.domain, dns.RcodeSuccess)
 	}
+	cname.owner = []byte(p.name) // to be told apart from what comes along
 	answer := []record{cname}
 	if p.qtype != dns.TypeCNAME {
 		along := z.resolve(ctx, host, p.qtype, depth)
 		if !q.edns {
 			along = along[:min(len(along), mostAlong)]
 		}
-		answer = append(answer, along...)
+		answer = distinct(append(answer, along...))
 	}
+	answer[0].owner = nil
 	return &reply{authoritative: true, units: unitsOf(answer...), additional: is.additional}
+}
+
+// distinct leaves out what is there already: names may lead in a circle.
+func distinct(all []record) []record {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(all, func(r record) bool {
+		key := lower(r.owner) + string(r.body)
+		again := seen[key]
+		seen[key] = true
+		return again
+	})
 }
 
 // resolveTargets adds the addresses of targets that are names.

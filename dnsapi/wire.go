@@ -92,12 +92,21 @@ type reply struct {
 
 // scratch is what a reader needs while it writes an answer.
 type scratch struct {
-	order []int32 // of the units; the first ones are given
+	order []int32 // of the units
+	mixed bool    // order is not that in which they are
+	given int     // so many of them, from the first
 	at    []int   // where the targets of the given units are
-	seen  []bool  // targets whose extra records count already
+	seen  []bool  // targets whose extra records are to be written; all false in between
 }
 
-func (s *scratch) reset(n int) {
+// reset gets ready for n units. A random order is as good a beginning for the
+// next one as any, so that an answer out of many costs no more than one out of
+// few.
+func (s *scratch) reset(n int, shuffled bool) {
+	s.given = 0
+	if len(s.order) == n && (shuffled || !s.mixed) {
+		return
+	}
 	if cap(s.order) < n {
 		s.order, s.at, s.seen = make([]int32, n), make([]int, n), make([]bool, n)
 	}
@@ -105,6 +114,7 @@ func (s *scratch) reset(n int) {
 	for i := range s.order {
 		s.order[i] = int32(i)
 	}
+	s.mixed = false
 	clear(s.seen)
 }
 
@@ -203,7 +213,8 @@ func (z *zone) write(b, packet []byte, q *question, r *reply, s *scratch) []byte
 // units writes as many answers as there is room for, and leaves which ones in s.
 func (w *writer) units(r *reply, s *scratch) {
 	n := len(r.units)
-	s.reset(n)
+	s.reset(n, r.shuffled)
+	s.mixed = s.mixed || r.shuffled
 	given, name := 0, len(w.q.name())
 	for ; given < n; given++ {
 		if r.most > 0 && given == r.most {
@@ -236,13 +247,13 @@ func (w *writer) units(r *reply, s *scratch) {
 			w.put(atAnswers, &u.answer[i], 0)
 		}
 	}
-	s.order = s.order[:given]
+	s.given = given
 }
 
 // extras writes what belongs to the answers that were given, and then what
 // belongs to the answer as a whole.
 func (w *writer) extras(r *reply, s *scratch) {
-	for i, n := range s.order {
+	for i, n := range s.order[:s.given] {
 		u := &r.units[n]
 		if !s.seen[u.target] {
 			continue
