@@ -99,13 +99,14 @@ func scanSegment(b []byte) (s segment) {
 // used is the length of b without the zeros at its end.
 func used(b []byte) int64 {
 	const block = 64 << 10
+	most := int64(len(b))
 	zeros := make([]byte, block)
 	for len(b) >= block && bytes.Equal(b[len(b)-block:], zeros) {
 		b = b[:len(b)-block]
 	}
 	b = bytes.TrimRight(b, "\x00")
 	// The last frame may end with zeros of its own.
-	return int64(len(b)+frameHeader-1) / frameHeader * frameHeader
+	return min(int64(len(b)+frameHeader-1)/frameHeader*frameHeader, most)
 }
 
 // batch is one batch of entries.

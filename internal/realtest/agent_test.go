@@ -112,7 +112,7 @@ func (a *agent) launch() {
 		a.t.Fatal(err)
 	}
 	defer out.Close()
-	name := binary
+	name := program
 	if a.as.name != "" {
 		name = a.as.name
 	}

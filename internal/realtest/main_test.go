@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// binary is the agent under test.
-var binary string
+// program is the agent under test.
+var program string
 
 // consulLink is another name of it, under which it answers as consul.
 var consulLink string
@@ -35,16 +35,16 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if binary = os.Getenv("CURIA_TEST_BINARY"); binary == "" {
-		binary = filepath.Join(dir, "curia")
-		build := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "curia/cmd/curia")
+	if program = os.Getenv("CURIA_TEST_BINARY"); program == "" {
+		program = filepath.Join(dir, "curia")
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "curia/cmd/curia")
 		if out, err := build.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%v: %v\n%s", build.Args, err, out)
 			return 1
 		}
 	}
 	consulLink = filepath.Join(dir, "consul")
-	if err := os.Symlink(binary, consulLink); err != nil {
+	if err := os.Symlink(program, consulLink); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
