@@ -62,7 +62,7 @@ func agentSettings() []Setting {
 		{Key: "datacenter", Flag: "datacenter", FlagAliases: []string{"dc"}, Default: "dc1", field: func(c *Config) any { return &c.Node.Datacenter }, Doc: "Datacenter of this agent."},
 		{Key: "primary_datacenter", field: func(c *Config) any { return &c.Node.PrimaryDatacenter }, Doc: "Datacenter that holds the ACLs. The agent's own unless set."},
 		{Key: "domain", Flag: "domain", Default: "consul.", field: func(c *Config) any { return &c.Node.Domain }, Doc: "Domain that is answered over DNS."},
-		{Key: "alt_domain", Flag: "alt-domain", Status: Accepted, field: func(c *Config) any { return &c.Node.AltDomain }, Doc: "Second domain that is answered over DNS."},
+		{Key: "alt_domain", Flag: "alt-domain", field: func(c *Config) any { return &c.Node.AltDomain }, Doc: "Second domain that is answered over DNS."},
 		{Key: "data_dir", Flag: "data-dir", field: func(c *Config) any { return &c.Node.DataDir }, Doc: "Directory of everything that must survive a restart. Required without -dev."},
 		{Key: "tagged_addresses", field: func(c *Config) any { return &c.Node.TaggedAddresses }, Doc: "Further addresses of this node by tag, beside lan and wan."},
 		{Key: "translate_wan_addrs", field: func(c *Config) any { return &c.Node.TranslateWANAddrs }, Doc: "Answer questions about other datacenters with WAN addresses."},

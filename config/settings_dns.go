@@ -39,9 +39,9 @@ func dnsSettings() []Setting {
 		{Key: "dns_config.max_stale", Default: 87600 * time.Hour, field: func(c *Config) any { return &c.DNS.MaxStale }, Doc: "Age beyond which a stale answer is asked again from the leader."},
 		{Key: "dns_config.node_ttl", field: func(c *Config) any { return &c.DNS.NodeTTL }, Doc: "TTL of answers about nodes."},
 		{Key: "dns_config.service_ttl", field: func(c *Config) any { return &c.DNS.ServiceTTL }, Doc: "TTL of answers about services, by name; `*` for all others."},
-		{Key: "dns_config.enable_truncate", field: func(c *Config) any { return &c.DNS.EnableTruncate }, Doc: "Mark answers that were cut."},
-		{Key: "dns_config.udp_answer_limit", Default: 3, field: func(c *Config) any { return &c.DNS.UDPAnswerLimit }, Doc: "Records in an answer over UDP without EDNS."},
-		{Key: "dns_config.a_record_limit", field: func(c *Config) any { return &c.DNS.ARecordLimit }, Doc: "Address records in any answer. 0 = unlimited."},
+		{Key: "dns_config.enable_truncate", field: func(c *Config) any { return &c.DNS.EnableTruncate }, Doc: "Mark answers that were cut. They always are, also when this is false."},
+		{Key: "dns_config.udp_answer_limit", Default: 3, field: func(c *Config) any { return &c.DNS.UDPAnswerLimit }, Doc: "Records of a service in an answer over UDP without EDNS, at most 8."},
+		{Key: "dns_config.a_record_limit", field: func(c *Config) any { return &c.DNS.ARecordLimit }, Doc: "Addresses of a service in any answer. 0 = unlimited."},
 		{Key: "dns_config.only_passing", field: func(c *Config) any { return &c.DNS.OnlyPassing }, Doc: "Leave out instances with a warning check."},
 		{Key: "dns_config.disable_compression", field: func(c *Config) any { return &c.DNS.DisableCompression }, Doc: "Do not compress names in answers."},
 		{Key: "dns_config.enable_additional_node_meta_txt", Default: true, field: func(c *Config) any { return &c.DNS.NodeMetaTXT }, Doc: "Add the node's metadata as TXT records."},
@@ -49,12 +49,12 @@ func dnsSettings() []Setting {
 		{Key: "dns_config.soa.retry", Default: 600, field: func(c *Config) any { return &c.DNS.SOA.Retry }, Doc: "Retry of the SOA record, in seconds."},
 		{Key: "dns_config.soa.expire", Default: 86400, field: func(c *Config) any { return &c.DNS.SOA.Expire }, Doc: "Expire of the SOA record, in seconds."},
 		{Key: "dns_config.soa.min_ttl", field: func(c *Config) any { return &c.DNS.SOA.MinTTL }, Doc: "Least TTL of the SOA record, in seconds."},
-		{Key: "dns_config.use_cache", field: func(c *Config) any { return &c.DNS.Cache.Use }, Doc: "Answer from the agent's cache."},
-		{Key: "dns_config.cache_max_age", field: func(c *Config) any { return &c.DNS.Cache.MaxAge }, Doc: "Age beyond which the cache is not used."},
-		{Key: "dns_config.prefer_namespace", Kind: Bool, Doc: "Of an edition that Curia does not have."},
+		{Key: "dns_config.use_cache", Status: Accepted, field: func(c *Config) any { return &c.DNS.Cache.Use }, Doc: "Answer from the agent's cache."},
+		{Key: "dns_config.cache_max_age", Status: Accepted, field: func(c *Config) any { return &c.DNS.Cache.MaxAge }, Doc: "Age beyond which the cache is not used."},
+		{Key: "dns_config.prefer_namespace", Status: Accepted, Kind: Bool, Doc: "Of an edition that Curia does not have."},
 	}
 	for i := range rows {
-		rows[i].Status, rows[i].Reload = Accepted, true
+		rows[i].Reload = true
 	}
 	return rows
 }

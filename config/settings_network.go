@@ -51,7 +51,7 @@ func networkSettings() []Setting {
 		{Key: "advertise_addr_wan_ipv6", field: func(c *Config) any { return &c.Addresses.Tagged.WANIPv6 }, Doc: "The address for other datacenters, where a node has both families."},
 		{Key: "serf_lan", Flag: "serf-lan-bind", Status: Accepted, field: func(c *Config) any { return &c.Addresses.SerfLAN }, Aliases: []string{"serf_lan_bind"}, Doc: "Address for gossip in the datacenter. `bind_addr` unless set."},
 		{Key: "serf_wan", Flag: "serf-wan-bind", Status: Accepted, field: func(c *Config) any { return &c.Addresses.SerfWAN }, Aliases: []string{"serf_wan_bind"}, Doc: "Address for gossip between datacenters. `bind_addr` unless set."},
-		{Key: "addresses.dns", Status: Accepted, field: func(c *Config) any { return &c.Addresses.DNS }, Doc: "Addresses for DNS, instead of `client_addr`."},
+		{Key: "addresses.dns", field: func(c *Config) any { return &c.Addresses.DNS }, Doc: "Addresses for DNS, instead of `client_addr`."},
 		{Key: "addresses.http", field: func(c *Config) any { return &c.Addresses.HTTP }, Doc: "Addresses for HTTP, instead of `client_addr`; also `unix:///path`."},
 		{Key: "addresses.https", Status: Accepted, field: func(c *Config) any { return &c.Addresses.HTTPS }, Doc: "Addresses for HTTPS, instead of `client_addr`; also `unix:///path`."},
 		{Key: "addresses.grpc", Status: Accepted, field: func(c *Config) any { return &c.Addresses.GRPC }, Doc: "Addresses for gRPC, instead of `client_addr`."},
