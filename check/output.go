@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -25,6 +26,22 @@ func (t *tail) Write(p []byte) (int, error) {
 	}
 	t.buf = append(t.buf, p...)
 	return len(p), nil
+}
+
+// ReadFrom lets io.Copy do without its own buffer, which is many times what most
+// probes say.
+func (t *tail) ReadFrom(r io.Reader) (int64, error) {
+	chunk, before := make([]byte, 1024), t.total
+	for {
+		n, err := r.Read(chunk)
+		_, _ = t.Write(chunk[:n])
+		if err == io.EOF {
+			return t.total - before, nil
+		}
+		if err != nil {
+			return t.total - before, err
+		}
+	}
 }
 
 // kept is at most limit bytes, valid until the next Write.

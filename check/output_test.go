@@ -1,8 +1,11 @@
 package check
 
 import (
+	"errors"
+	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	gocmp "github.com/google/go-cmp/cmp"
 )
@@ -31,6 +34,28 @@ func TestTail(t *testing.T) {
 		}
 		if diff := gocmp.Diff(c.want, out.report()); diff != "" {
 			t.Errorf("%q (-want +got)\n%s", c.writes, diff)
+		}
+	}
+}
+
+func TestTailReads(t *testing.T) {
+	broken := errors.New("broken")
+	for _, c := range []struct {
+		from io.Reader
+		n    int64
+		want string
+		err  error
+	}{
+		{strings.NewReader(""), 0, "", nil},
+		{strings.NewReader("abcd"), 4, "abcd", nil},
+		{strings.NewReader(strings.Repeat("x", 5000) + "end"), 5003, "Captured 4 of 5003 bytes\n...\nxend", nil},
+		{iotest.DataErrReader(strings.NewReader("abc")), 3, "abc", nil},
+		{io.MultiReader(strings.NewReader("ab"), iotest.ErrReader(broken)), 2, "ab", broken},
+	} {
+		out := &tail{limit: 4}
+		n, err := out.ReadFrom(c.from)
+		if n != c.n || err != c.err || out.report() != c.want {
+			t.Errorf("got %d, %v, %q; want %d, %v, %q", n, err, out.report(), c.n, c.err, c.want)
 		}
 	}
 }
