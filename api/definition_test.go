@@ -2,10 +2,12 @@ package api
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	consul "github.com/hashicorp/consul/api"
 )
 
 func TestCheckRegistrationDecodes(t *testing.T) {
@@ -148,5 +150,47 @@ func TestCheckRegistrationDefaults(t *testing.T) {
 		if got := c.def.Key(); got != c.want {
 			t.Errorf("key of %+v: got %q, want %q", c.def, got, c.want)
 		}
+	}
+}
+
+// TestCheckRegistrationReadsTheRealClient holds the names of fields against those
+// that HashiCorp's client sends.
+func TestCheckRegistrationReadsTheRealClient(t *testing.T) {
+	sent := consul.AgentCheckRegistration{ID: "i", Name: "n", Notes: "o", ServiceID: "s"}
+	fields := reflect.ValueOf(&sent.AgentServiceCheck).Elem()
+	for i := range fields.NumField() {
+		switch f := fields.Field(i); f.Interface().(type) {
+		case string:
+			f.SetString("1s") // a duration, where one is wanted
+		case bool:
+			f.SetBool(true)
+		case int:
+			f.SetInt(1)
+		case []string:
+			f.Set(reflect.ValueOf([]string{"a"}))
+		case map[string][]string:
+			f.Set(reflect.ValueOf(map[string][]string{"a_b": {"c"}}))
+		default:
+			t.Fatalf("field %s has a type that this test does not know", fields.Type().Field(i).Name)
+		}
+	}
+	body, err := json.Marshal(sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got CheckRegistration
+	if err := DecodeRelaxed(body, &got); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	want := CheckRegistration{ID: "i", CheckID: "1s", Name: "n", Notes: "o", ServiceID: "s", Status: "1s"}
+	second, yes := ReadableDuration(time.Second), true
+	want.Interval, want.Timeout, want.TTL, want.DeregisterCriticalServiceAfter = second, second, second, second
+	want.CommandProbe = CommandProbe{Args: []string{"a"}, DockerContainerID: "1s", Shell: "1s"}
+	want.HTTPProbe = HTTPProbe{HTTP: "1s", Header: map[string][]string{"a_b": {"c"}}, Method: "1s", Body: "1s"}
+	want.GRPCProbe = GRPCProbe{GRPC: "1s", GRPCUseTLS: true, H2PING: "1s", H2PingUseTLS: &yes}
+	want.TCP, want.TCPUseTLS, want.UDP, want.AliasNode, want.AliasService = "1s", true, "1s", "1s", "1s"
+	want.TLSSkipVerify, want.TLSServerName, want.CheckThresholds = true, "1s", CheckThresholds{1, 1, 1}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got)\n%s", body, diff)
 	}
 }
