@@ -64,7 +64,7 @@ func TestHTTP(t *testing.T) {
 		{"what can be sent", `{"HTTP":"URL/echo","Method":"PUT","Body":"{}","Header":{"x-probe":["1","2"],"Host":["other"],"user-agent":["me"],"ACCEPT":["a/b"]}}`,
 			Result{api.Passing, "HTTP PUT URL/echo: 200 OK Output: PUT host=other agent=me accept=[a/b] probe=[1 2] close=true length=2 body={}"}},
 		{"timeout", `{"HTTP":"URL/hang","Timeout":"50ms"}`, Result{api.Critical, `Get "URL/hang": context deadline exceeded`}},
-		{"timeout in the body", `{"HTTP":"URL/hang-in-body","Timeout":"100ms"}`, Result{api.Passing, "HTTP GET URL/hang-in-body: 200 OK Output: begun"}},
+		{"timeout in the body", `{"HTTP":"URL/hang-in-body","Timeout":"500ms"}`, Result{api.Passing, "HTTP GET URL/hang-in-body: 200 OK Output: begun"}},
 		{"nobody there", `{"HTTP":"http://127.0.0.1:1/"}`, Result{api.Critical, `Get "http://127.0.0.1:1/": dial tcp 127.0.0.1:1: connect: connection refused`}},
 		{"bad URL", `{"HTTP":"http://%zz/"}`, Result{api.Critical, `parse "http://%zz/": invalid …`}},
 		{"bad scheme", `{"HTTP":"fluff://h/"}`, Result{api.Critical, `Get "fluff://h/": unsupported protocol scheme "fluff"`}},

@@ -32,8 +32,8 @@ func TestScript(t *testing.T) {
 		{"not there", `{"Args":["/nowhere/at-all"]}`, Result{api.Critical, "fork/exec /nowhere/at-all: no such file or directory"}},
 		{"not in the path", `{"Args":["curia-no-such-command"]}`, Result{api.Critical, `exec: "curia-no-such-command": executable file not found in $PATH`}},
 		{"output is cut", `{"Script":"echo 123456789","OutputMaxSize":4}`, Result{api.Passing, "Captured 4 of 10 bytes\n...\n789\n"}},
-		{"hangs", `{"Script":"echo begun; sleep 100","Timeout":"200ms"}`,
-			Result{api.Critical, "Timed out (200ms) running check\n\nbegun\n"}},
+		{"hangs", `{"Script":"echo begun; sleep 100","Timeout":"1s"}`,
+			Result{api.Critical, "Timed out (1s) running check\n\nbegun\n"}},
 		{"hangs in silence", `{"Args":["sleep","100"],"Timeout":"100ms"}`, Result{api.Critical, "Timed out (100ms) running check"}},
 		{"closes its output and hangs", `{"Script":"exec >&- 2>&-; sleep 100","Timeout":"100ms"}`,
 			Result{api.Critical, "Timed out (100ms) running check"}},
@@ -58,7 +58,7 @@ func TestScriptIsKilledWithItsChildren(t *testing.T) {
 		end     func(cancel context.CancelFunc) // what ends the probe, once all have started
 		timeout string
 	}{
-		{"by the timeout", func(context.CancelFunc) {}, "300ms"},
+		{"by the timeout", func(context.CancelFunc) {}, "1s"},
 		{"with the check", func(cancel context.CancelFunc) { cancel() }, "1h"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -102,10 +102,10 @@ func TestScriptIsKilledWithItsChildren(t *testing.T) {
 // TestScriptDoesNotWaitForDeserters has a child leave the process group with the
 // output open: it cannot be killed, and must not keep the check.
 func TestScriptDoesNotWaitForDeserters(t *testing.T) {
-	body := `{"Script":"setsid sleep 3 & exit 0","Timeout":"100ms"}`
+	body := `{"Script":"setsid sleep 10 & exit 0","Timeout":"300ms"}`
 	began := time.Now()
-	wantResult(t, body, look(t, body, Options{}), Result{api.Critical, "Timed out (100ms) running check"})
-	if took := time.Since(began); took > 2*time.Second {
+	wantResult(t, body, look(t, body, Options{}), Result{api.Critical, "Timed out (300ms) running check"})
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("took %v, want little more than the timeout", took)
 	}
 }
