@@ -145,18 +145,34 @@ func (s *schemaSet) ofStruct(t reflect.Type) object {
 	if t.Name() != "" {
 		s.named[t.Name()] = object{"type": "object", "properties": props}
 	}
-	for _, f := range reflect.VisibleFields(t) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if !f.IsExported() || f.Anonymous || name == "-" {
-			continue
-		}
-		if name == "" {
-			name = f.Name
-		}
-		props[name] = s.of(f.Type)
-	}
+	s.properties(props, t)
 	if t.Name() == "" {
 		return object{"type": "object", "properties": props}
 	}
 	return ref
+}
+
+// properties adds the fields of a struct, and those of the structs embedded in
+// it, as encoding/json does: what is embedded has no name of its own.
+func (s *schemaSet) properties(props object, t reflect.Type) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous:
+			inner := object{}
+			s.properties(inner, f.Type)
+			for k, v := range inner {
+				if props[k] == nil {
+					props[k] = v
+				}
+			}
+			continue
+		case !f.IsExported() || name == "-":
+			continue
+		case name == "":
+			name = f.Name
+		}
+		props[name] = s.of(f.Type)
+	}
 }

@@ -32,7 +32,9 @@ type document struct {
 		Parameters  []struct{ Name, In string }
 		Responses   map[string]any
 	}
-	Components struct{ Schemas map[string]any }
+	Components struct {
+		Schemas map[string]*struct{ Properties map[string]any }
+	}
 }
 
 func TestOpenAPIDescribesEveryVerb(t *testing.T) {
@@ -66,6 +68,11 @@ func TestOpenAPIDescribesEveryVerb(t *testing.T) {
 			if in := map[api.Source]string{api.FromPath: "path", api.FromQuery: "query"}[a.Source]; in != "" && !named[in+" "+a.Name] {
 				t.Errorf("%s: no parameter %s in its %s: %v", op.Name, a.Name, in, got.Parameters)
 			}
+		}
+	}
+	for schema, field := range map[string]string{"ServiceSpec": "Service", "CheckSpec": "CheckID", "Registration": "Namespace", "Session": "TTL"} {
+		if s := doc.Components.Schemas[schema]; s == nil || s.Properties[field] == nil {
+			t.Errorf("schema %s: no property %s among %v", schema, field, doc.Components.Schemas[schema])
 		}
 	}
 	// Every reference leads to a schema.
