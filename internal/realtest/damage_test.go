@@ -89,7 +89,7 @@ func damaged(t *testing.T) *agent {
 // it writes, and that it does so again after another kill.
 func (a *agent) keeps() {
 	a.t.Helper()
-	for range 2 {
+	for range scale(1, 2) {
 		a.restart()
 		for i := range 60 {
 			if _, v := a.must("GET", fmt.Sprint("/v1/kv/acked/", i, "?raw"), ""); v != strings.Repeat(fmt.Sprint(i, " "), 20) {
@@ -115,7 +115,7 @@ func TestTornTail(t *testing.T) {
 	badSum[100] ^= 1
 	torn := bytes.Clone(entry)
 	clear(torn[:256])
-	for name, garbage := range map[string][]byte{
+	cases := map[string][]byte{
 		"random bytes":                     random,
 		"random bytes at an odd place":     append(make([]byte, 5), random...),
 		"an entry without its commit":      entry[:len(entry)-frameLen],
@@ -126,12 +126,13 @@ func TestTornTail(t *testing.T) {
 		"a batch without its first page":   torn,
 		"a commit alone":                   {3, 0, 0, 0, 1, 2, 3, 4},
 		"half a seal":                      {2, 0, 0, 0, 16, 0, 0, 0, 32, 0, 0, 0},
-	} {
+	}
+	for _, name := range some(cases) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := damaged(t)
 			path, b, frames := a.lastSegment()
-			copy(b[end(frames):], garbage)
+			copy(b[end(frames):], cases[name])
 			check(t, os.WriteFile(path, b, 0o600))
 			a.keeps()
 		})
@@ -163,7 +164,7 @@ func TestDamagedLog(t *testing.T) {
 	// change edits a segment in which entries are the frames of entries.
 	type change func(b []byte, entries []frame)
 	middle := func(entries []frame) frame { return entries[len(entries)/2] }
-	for name, do := range map[string]change{
+	cases := map[string]change{
 		"a bit of an entry":          func(b []byte, e []frame) { b[middle(e).at+frameLen+middle(e).size/2] ^= 4 },
 		"the type of a frame":        func(b []byte, e []frame) { b[middle(e).at] = 9 },
 		"the length of a frame":      func(b []byte, e []frame) { b[middle(e).at+4] ^= 0x80 },
@@ -175,13 +176,14 @@ func TestDamagedLog(t *testing.T) {
 		"the number of the segment":  func(b []byte, _ []frame) { b[16] ^= 1 },
 		"the entry before the last":  func(b []byte, e []frame) { b[e[len(e)-2].at+frameLen+9] ^= 1 },
 		"the checksum of one commit": func(b []byte, e []frame) { b[middle(e).at-frameLen+5] ^= 1 },
-	} {
+	}
+	for _, name := range some(cases) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := damaged(t)
 			path, b, frames := a.lastSegment()
 			good := bytes.Clone(b)
-			do(b, slices.DeleteFunc(frames, func(f frame) bool { return f.kind != 1 }))
+			cases[name](b, slices.DeleteFunc(frames, func(f frame) bool { return f.kind != 1 }))
 			check(t, os.WriteFile(path, b, 0o600))
 			refused(t, a, a.dir, "damaged")
 			// Nothing was mended on the way: the undamaged file is whole again.
@@ -189,14 +191,14 @@ func TestDamagedLog(t *testing.T) {
 			a.keeps()
 		})
 	}
-	for name, file := range map[string]string{"the list of segments missing": "wal-meta.db", "the list of segments damaged": "wal-meta.db"} {
-		t.Run(name, func(t *testing.T) {
+	for _, what := range []string{"missing", "overwritten"} {
+		t.Run("the list of segments "+what, func(t *testing.T) {
 			t.Parallel()
 			a := damaged(t)
-			path := filepath.Join(a.dir, "raft", "wal", file)
+			path := filepath.Join(a.dir, "raft", "wal", "wal-meta.db")
 			good, err := os.ReadFile(path)
 			check(t, err)
-			if strings.HasSuffix(name, "missing") {
+			if what == "missing" {
 				check(t, os.Remove(path))
 			} else {
 				check(t, os.WriteFile(path, bytes.Repeat([]byte{7}, len(good)), 0o600))

@@ -3,9 +3,11 @@ package realtest
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -63,6 +65,16 @@ func seed(t *testing.T) uint64 {
 	}
 	t.Logf("repeat with CURIA_TEST_SEED=%d", n)
 	return n
+}
+
+// some gives the names of the cases to run: all, or every third with -short.
+func some[T any](cases map[string]T) (names []string) {
+	for i, name := range slices.Sorted(maps.Keys(cases)) {
+		if i%3 == 0 || !testing.Short() {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // scale gives the size of a test: a small one with -short.
