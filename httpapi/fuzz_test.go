@@ -28,6 +28,7 @@ var mayFail = regexp.MustCompile(`^(` + strings.Join([]string{
 	`Must provide `, `Bad node ID: `, `Invalid service address$`, `check node ".*" does not match node `, `failed inserting `,
 	`Missing node registration$`, `Missing check '`, `Check '.*' is in critical state$`, `(?s)Invalid Behavior setting '`,
 	`(?s)Session TTL '.*' invalid: `, `Invalid Session TTL '`,
+	`Cannot provide tag filter without service filter$`, `(?s)Invalid (node|service|tag) filter: `, `user event exceeds limit`, `(?s)join .*`,
 	`the snapshot cannot be restored: `, `restore snapshot: `, `read snapshot archive: `, `Invalid operation \d+: (Must|Invalid|check node)`,
 }, "|") + `)`)
 

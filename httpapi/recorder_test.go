@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"curia/api"
+	"curia/httpapi"
 )
 
 // recorder is a Caller that answers every verb with its zero result, or with
@@ -22,3 +23,6 @@ func (r *recorder) Call(ctx context.Context, req *api.Request) (*api.Response, e
 	}
 	return &api.Response{Value: reflect.Zero(req.Op.Result).Interface()}, nil
 }
+
+// httpConfigOfSmallValues takes values of 1000 bytes.
+var httpConfigOfSmallValues = httpapi.Config{MaxValue: 1000}
