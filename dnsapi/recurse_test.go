@@ -29,14 +29,7 @@ func (r *recursor) asked() []string {
 // recurses starts a server that answers as answer says; nil: not at all.
 func recurses(t *testing.T, answer func(q *dns.Msg) *dns.Msg) *recursor {
 	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", pc.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	pc, l := pair(t)
 	r := &recursor{addr: pc.LocalAddr().String()}
 	handler := dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
 		r.mu.Lock()
@@ -54,6 +47,25 @@ func recurses(t *testing.T, answer func(q *dns.Msg) *dns.Msg) *recursor {
 		t.Cleanup(func() { _ = s.Shutdown(); <-done })
 	}
 	return r
+}
+
+// pair opens a UDP and a TCP socket on one port. The port that is free for one
+// may be taken for the other, so it tries some.
+func pair(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	for range 20 {
+		pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.Listen("tcp", pc.LocalAddr().String())
+		if err == nil {
+			return pc, l
+		}
+		_ = pc.Close()
+	}
+	t.Fatal("found no port that is free for UDP and TCP")
+	return nil, nil
 }
 
 // addresses answers every question with n addresses.

@@ -4,19 +4,20 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"strings"
 )
 
 // place is a pattern for a path that exists where the software was written
 // and nowhere else. The brackets keep a pattern from matching itself.
 type place struct {
 	pattern *regexp.Regexp
-	except  string // the one file that may speak of it
+	except  string // beginning of the files that may speak of it; empty: none
 }
 
 var places = []place{
 	{regexp.MustCompile(`(^|[^A-Za-z0-9_./-])/[w]ork/`), ""},
 	{regexp.MustCompile(`/tmp/[b]rief`), ""},
-	{regexp.MustCompile(`\.\./[s]hared`), ".ci/run"},
+	{regexp.MustCompile(`\.\./[s]hared`), ".ci/"},
 }
 
 // Places finds lines that speak of the machine where the software is written
@@ -25,7 +26,7 @@ func Places(t *Tree) []Finding {
 	var out []Finding
 	for _, f := range t.Files {
 		for _, p := range places {
-			if f.Path == p.except || !p.pattern.Match(f.Text) {
+			if p.except != "" && strings.HasPrefix(f.Path, p.except) || !p.pattern.Match(f.Text) {
 				continue
 			}
 			for i, line := range bytes.Split(f.Text, []byte("\n")) {

@@ -100,8 +100,8 @@ func (a *agent) said(text string) error {
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	a := start(t, option{})
-	header, _ := a.must("PUT", "/v1/kv/a", "1")
-	header, _ = a.must("GET", "/v1/kv/a", "")
+	a.must("PUT", "/v1/kv/a", "1")
+	header, _ := a.must("GET", "/v1/kv/a", "")
 	index := number(header)
 
 	answers := make(chan string, 2)
