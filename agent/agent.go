@@ -8,6 +8,7 @@ import (
 
 	"curia/acl"
 	"curia/api"
+	"curia/filter"
 )
 
 // Config is what the agent tells about itself.
@@ -21,6 +22,8 @@ type Config struct {
 	DataDir     string // whose file system agent/host describes; empty: that of the root
 	// LAN and WAN list the members of the pools.
 	LAN, WAN func() []*api.Member
+	// Pools is what else is asked of the pools.
+	Pools Pools
 	// Stats gives the sections of agent/self that others know.
 	Stats func() map[string]map[string]string
 	// Authorizer resolves tokens to what their holders may do; nil: everybody may
@@ -33,26 +36,51 @@ type Agent struct {
 	cfg   Config
 	next  api.Caller
 	log   *slog.Logger
-	local map[*api.Op]func(args any) (any, error)
+	local map[*api.Op]localFunc
+
+	events *eventBuffer
+	// services lists the services of this agent, for the filters of events.
+	services func() []*api.Service
+
+	draining chan struct{}
 }
+
+// localFunc carries out a verb about this agent for somebody.
+type localFunc func(ctx context.Context, who acl.Authorizer, req *api.Request) (*api.Response, error)
 
 // New makes an agent that passes on what is not about itself.
 func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
 	if cfg.Authorizer == nil {
 		cfg.Authorizer = func(string) acl.Authorizer { return acl.AllowAll{} }
 	}
-	a := &Agent{cfg: cfg, next: next, log: log, local: map[*api.Op]func(any) (any, error){}}
+	a := &Agent{
+		cfg: cfg, next: next, log: log, local: map[*api.Op]localFunc{}, events: newEventBuffer(),
+		services: func() []*api.Service { return nil }, draining: make(chan struct{}),
+	}
 	bind(a, api.AgentSelf, a.self)
 	bind(a, api.AgentMembers, a.members)
 	bind(a, api.AgentHost, a.host)
 	bind(a, api.AgentVersion, func(*api.None) (*api.Version, error) { return &a.cfg.Version, nil })
 	bind(a, api.CatalogDatacenters, func(*api.None) ([]string, error) { return []string{a.cfg.Datacenter}, nil })
+	bind(a, api.AgentJoin, a.join)
+	bind(a, api.AgentForceLeave, a.forceLeave)
+	bind(a, api.AgentLeave, a.leave)
+	a.local[api.EventFire.Op] = a.eventFire
+	a.local[api.EventList.Op] = a.eventList
 	return a
 }
 
+// bind ties a verb to a function that needs nothing but its arguments.
 func bind[Q, R any](a *Agent, verb api.Verb[Q, R], f func(*Q) (R, error)) {
-	a.local[verb.Op] = func(args any) (any, error) { return f(args.(*Q)) }
+	a.local[verb.Op] = func(_ context.Context, _ acl.Authorizer, req *api.Request) (*api.Response, error) {
+		v, err := f(req.Args.(*Q))
+		return &api.Response{Value: v}, err
+	}
 }
+
+// Drain ends the waits of all blocking queries: they answer what is there now.
+// It is called once, before the faces close.
+func (a *Agent) Drain() { close(a.draining) }
 
 // Call implements api.Caller.
 func (a *Agent) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
@@ -70,11 +98,17 @@ func (a *Agent) Call(ctx context.Context, req *api.Request) (*api.Response, erro
 	if need := req.Op.Need(req.Args); need.Resource != "" && !who.Allows(need) {
 		return nil, api.Errorf(api.Denied, "Permission denied: token lacks permission %s", need)
 	}
-	v, err := f(req.Args)
-	if members, ok := v.([]*api.Member); ok {
-		v = visible(members, who)
+	resp, err := f(ctx, who, req)
+	if err != nil {
+		return resp, err
 	}
-	return &api.Response{Value: v}, err
+	if members, ok := resp.Value.([]*api.Member); ok {
+		resp.Value = visible(members, who)
+	}
+	if req.Filter != "" {
+		resp.Value, err = filter.Apply(resp.Value, req.Filter)
+	}
+	return resp, err
 }
 
 // visible keeps the members that the caller may see.
@@ -100,7 +134,7 @@ func (a *Agent) members(q *api.MembersArgs) ([]*api.Member, error) {
 func (a *Agent) self(*api.None) (*api.Self, error) {
 	s := &api.Self{
 		Config: a.cfg.Self, DebugConfig: a.cfg.Debug, Meta: a.cfg.Meta,
-		Coord: &api.Coordinate{Vec: make([]float64, 8), Error: 1.5, Height: 1e-5},
+		Coord: a.coordinate(),
 		Stats: runtimeStats(),
 	}
 	for _, m := range a.cfg.LAN() {

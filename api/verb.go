@@ -42,6 +42,10 @@ type Op struct {
 	// index, no consistency mode.
 	Bare bool
 
+	// Blocks says that a local verb waits for a change as reads do, and that its
+	// answer has an index.
+	Blocks bool
+
 	Args   reflect.Type // struct of arguments, see Arg
 	Result reflect.Type
 
@@ -78,6 +82,9 @@ func Also[Q any](method string) Option[Q] {
 
 // Bare declares a read that any server answers from what it knows of the cluster.
 func Bare[Q any]() Option[Q] { return func(o *Op) { o.Bare = true } }
+
+// Blocking declares a local verb that waits for a change as reads do.
+func Blocking[Q any]() Option[Q] { return func(o *Op) { o.Blocks = true } }
 
 // None is the argument struct of verbs without arguments.
 type None struct{}

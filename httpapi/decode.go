@@ -100,10 +100,12 @@ func (h *Handler) decode(r *http.Request, op *boundOp, params []string, q *query
 		return nil, err
 	}
 	req.Datacenter = datacenter(q)
-	if op.Kind == api.KindRead {
+	if op.Kind == api.KindRead || op.Blocks {
 		if err := readOptions(q, &req.Query); err != nil {
 			return nil, err
 		}
+	} else if op.Kind == api.KindLocal {
+		req.Filter, _ = q.get("filter")
 	}
 	args := reflect.New(op.Args)
 	req.Args = args.Interface()

@@ -33,13 +33,18 @@ var (
 
 // SetMeta says in the X-Consul-… headers what an answer tells about itself.
 func SetMeta(h http.Header, m *api.Meta) {
-	h["X-Consul-Index"] = []string{strconv.FormatUint(m.Index, 10)}
+	setIndex(h, m)
 	h["X-Consul-Knownleader"] = falseValue
 	if m.KnownLeader {
 		h["X-Consul-Knownleader"] = trueValue
 	}
 	h["X-Consul-Lastcontact"] = millis(m.LastContact)
 	h["X-Consul-Effective-Consistency"] = consistencyText[m.Consistency]
+}
+
+// setIndex says what an answer tells of itself that no server had a part in.
+func setIndex(h http.Header, m *api.Meta) {
+	h["X-Consul-Index"] = []string{strconv.FormatUint(m.Index, 10)}
 	if m.Filtered {
 		h["X-Consul-Results-Filtered-By-Acls"] = trueValue
 	}
@@ -63,6 +68,9 @@ const maxPooled = 64 << 10
 // writeResult encodes a result and sends it.
 func writeResult(w http.ResponseWriter, r *http.Request, resp *api.Response, pretty bool) error {
 	head := w.Header()
+	if _, ok := resp.Value.(api.Nothing); ok {
+		return send(w, r, nil)
+	}
 	if raw, ok := resp.Value.(api.RawValue); ok {
 		head["Content-Type"] = plainValue
 		head["X-Content-Type-Options"] = nosniffValue

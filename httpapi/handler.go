@@ -149,6 +149,8 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, op *boundOp, para
 	}
 	if resp != nil && op.Kind == api.KindRead && !op.Bare {
 		SetMeta(w.Header(), &resp.Meta)
+	} else if resp != nil && op.Blocks {
+		setIndex(w.Header(), &resp.Meta)
 	} else if resp != nil && resp.KnownLeader {
 		w.Header()["X-Consul-Knownleader"] = trueValue
 		w.Header()["X-Consul-Lastcontact"] = millis(resp.LastContact)

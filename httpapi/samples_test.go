@@ -120,6 +120,12 @@ var samples = map[string]sample{
 	"agent.version": {target: "/v1/agent/version"},
 	"agent.metrics": {target: "/v1/agent/metrics"},
 	"openapi":       {target: "/v1/openapi.json", public: true},
+
+	"agent.join":        {target: "/v1/agent/join/127.0.0.1:1"},
+	"agent.force-leave": {target: "/v1/agent/force-leave/nobody"},
+	"agent.leave":       {target: "/v1/agent/leave"},
+	"event.fire":        {target: "/v1/event/fire/deploy", body: "x"},
+	"event.list":        {target: "/v1/event/list", hidden: "[]"},
 }
 
 // stage is a server with the fixture in place.

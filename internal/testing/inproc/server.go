@@ -90,6 +90,7 @@ func Start(t testing.TB, o Options) *Server {
 		NodeName: NodeName, NodeID: NodeID, Datacenter: Datacenter, LAN: pool, WAN: pool,
 		Self:  map[string]any{"Datacenter": Datacenter, "NodeName": NodeName},
 		Stats: s.Server.Stats, Authorizer: o.Authorizer,
+		Pools: agent.Pools{JoinLAN: joined, JoinWAN: joined},
 	}, s.Server, log)
 	o.HTTP.Raw = s.rawVerbs()
 	s.Handler = httpapi.New(o.HTTP, s.Agent, log)
@@ -103,6 +104,9 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	return s
 }
+
+// joined is the answer of every agent that is asked to let this one in.
+func joined(string) error { return nil }
 
 // await waits until the server leads and has written itself into the catalog.
 func (s *Server) await(ctx context.Context) {
