@@ -95,12 +95,20 @@ func (a *agent) configure(more map[string]any) {
 	}
 }
 
-// start starts an agent and waits until it leads.
+// start starts an agent and waits until it leads and is in the catalog.
 func start(t *testing.T, o option) *agent {
 	t.Helper()
 	a := prepare(t, o)
 	a.launch()
 	a.awaitLeader()
+	// The leader enters itself into the catalog after it began to answer.
+	eventually(t, startWait, func() error {
+		_, _, body, err := a.ask("GET", "/v1/health/node/n1", "")
+		if err == nil && !strings.Contains(body, "serfHealth") {
+			err = fmt.Errorf("checks of n1: %s", body)
+		}
+		return err
+	})
 	return a
 }
 

@@ -50,14 +50,6 @@ func TestClientCatalog(t *testing.T) {
 	client := a.client()
 	c := client.Catalog()
 	register(t, client)
-	eventually(t, thingWait, func() error {
-		nodes, _, err := c.Nodes(nil)
-		if err == nil && len(nodes) != 4 {
-			err = fmt.Errorf("%d nodes", len(nodes))
-		}
-		return err
-	})
-
 	dcs, err := c.Datacenters()
 	same(t, "datacenters", fmt.Sprint(dcs, err), "[dc1] <nil>")
 	services, meta, err := c.Services(nil)

@@ -13,11 +13,8 @@ func TestClientSession(t *testing.T) {
 	a := start(t, option{})
 	c := a.client()
 	s := c.Session()
-	eventually(t, thingWait, func() error {
-		_, _, err := s.Create(&consul.SessionEntry{Name: "first"}, nil)
-		return err
-	})
-
+	_, _, err := s.Create(&consul.SessionEntry{Name: "first"}, nil)
+	check(t, err)
 	id, _, err := s.Create(&consul.SessionEntry{Name: "mine", LockDelay: 20 * time.Second, TTL: "90s", Behavior: "delete"}, nil)
 	check(t, err)
 	got, meta, err := s.Info(id, nil)
