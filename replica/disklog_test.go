@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
@@ -208,4 +211,40 @@ func TestScanSegment(t *testing.T) {
 			t.Fatalf("%x: after clearing the end: got %x, %v", b, got, err)
 		}
 	}
+}
+
+// stubbornStable fails to write a few times.
+type stubbornStable struct {
+	raft.StableStore
+	fails int
+}
+
+func (s *stubbornStable) SetUint64(key []byte, val uint64) error {
+	if s.fails > 0 {
+		s.fails--
+		return errors.New("no space left on device")
+	}
+	return s.StableStore.SetUint64(key, val)
+}
+
+// TestPatientStable covers that what raft panics without is written in the end.
+func TestPatientStable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &stubbornStable{StableStore: raft.NewInmemStore(), fails: 3}
+		p := &patientStable{StableStore: disk, log: slog.New(slog.DiscardHandler)}
+		began := time.Now()
+		if err := p.SetUint64([]byte("CurrentTerm"), 4); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.GetUint64([]byte("CurrentTerm")); got != 4 || err != nil {
+			t.Errorf("term: got %d, %v, wanted 4", got, err)
+		}
+		if took := time.Since(began); took != 3*stableRetry {
+			t.Errorf("writing took %v, wanted three pauses of %v", took, stableRetry)
+		}
+		disk.fails = 1
+		if err := p.SetUint64([]byte("CurrentTerm"), 4); err != nil || disk.fails != 1 {
+			t.Errorf("writing the same again: got %v, wanted nothing written", err)
+		}
+	})
 }
