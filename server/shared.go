@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	lru "container/list"
 	"sync"
 
@@ -46,13 +47,27 @@ type queryKey struct {
 	Args   any
 }
 
+// keyMode encodes keys into buffers that are used again.
+var (
+	keyMode = func() cbor.UserBufferEncMode {
+		m, err := cbor.EncOptions{}.UserBufferEncMode()
+		if err != nil {
+			panic(err)
+		}
+		return m
+	}()
+	keys = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+)
+
 // get returns the result of a query, evaluating it if there is none that is good.
 func (s *sharedResults) get(req *api.Request, who acl.Authorizer, evaluate func() *answer) *answer {
-	key, err := cbor.Marshal(queryKey{Op: req.Op.Name, Who: who.ID(), Filter: req.Filter, Args: req.Args})
-	if err != nil {
+	key := keys.Get().(*bytes.Buffer)
+	defer keys.Put(key)
+	key.Reset()
+	if err := keyMode.MarshalToBuffer(queryKey{Op: req.Op.Name, Who: who.ID(), Filter: req.Filter, Args: req.Args}, key); err != nil {
 		return evaluate()
 	}
-	r := s.find(key)
+	r := s.find(key.Bytes())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.cur != nil && !r.cur.watch.Fired() {
