@@ -115,8 +115,8 @@ func TestSharedResultsAreBounded(t *testing.T) {
 	if count != 1001 {
 		t.Errorf("got %d evaluations; want 1001: what is asked often stays", count)
 	}
-	if len(s.byKey) < 50 {
-		t.Errorf("%d entries of 1000 bytes are kept under a limit of %d", len(s.byKey), limit)
+	if n := len(s.byKey); n < 50 || n > 100 {
+		t.Errorf("%d entries of 1000 bytes are kept under a limit of %d; want nearly 100", n, limit)
 	}
 	get("large", 2*limit)
 	if s.size > limit {

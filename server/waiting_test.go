@@ -271,6 +271,7 @@ func TestDrain(t *testing.T) {
 			wait(s, api.HealthService, webHealth, api.Query{MinIndex: index}),
 			wait(s, api.CatalogNode, api.NodeName{Node: "n2"}, api.Query{MinIndex: index, Consistency: api.Consistent}),
 			wait(s, api.SessionList, api.None{}, api.Query{MinIndex: index, Consistency: api.Stale}),
+			wait(s, api.CatalogNode, api.NodeName{Node: inproc.NodeID[:8]}, api.Query{MinIndex: index}), // looks at several things
 		}
 		synctest.Wait()
 		began := time.Now()
@@ -292,8 +293,9 @@ func TestClientThatGoesAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := inproc.Start(t, inproc.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan *httptest.ResponseRecorder, 2)
-		for _, target := range []string{"/v1/kv/a?index=1000", "/v1/catalog/nodes?index=1000"} {
+		targets := []string{"/v1/kv/a?index=1000", "/v1/catalog/nodes?index=1000", "/v1/catalog/node/" + inproc.NodeID[:8] + "?index=1000"}
+		done := make(chan *httptest.ResponseRecorder, len(targets))
+		for _, target := range targets {
 			go func() { done <- s.DoContext(ctx, "GET", target, "") }()
 		}
 		synctest.Wait()
@@ -302,10 +304,46 @@ func TestClientThatGoesAway(t *testing.T) {
 		}
 		began := time.Now()
 		cancel()
-		<-done
-		<-done
+		for range targets {
+			<-done
+		}
 		if took := time.Since(began); took > 0 {
 			t.Errorf("the waits went on for %v after their client had gone", took)
+		}
+	})
+}
+
+// TestWaitForSeveralThings wakes by each of what a query looks at.
+func TestWaitForSeveralThings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := inproc.Start(t, inproc.Options{})
+		register(t, s, "n2", "web", "passing")
+		ask := func(args api.NodeName) <-chan given {
+			resp, err := s.Agent.Call(t.Context(), &api.Request{Op: api.CatalogNode.Op, Args: &args})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := wait(s, api.CatalogNode, args, api.Query{MinIndex: resp.Index})
+			synctest.Wait()
+			return w
+		}
+		prefix := inproc.NodeID[:8]
+		for _, c := range []struct{ target, body, want string }{
+			{"/v1/catalog/register", `{"Node":"n1","SkipNodeUpdate":true,"Service":{"Service":"new"}}`, "n1"},
+			{"/v1/catalog/register", fmt.Sprintf(`{"Node":%q,"Address":"10.0.0.9"}`, prefix), prefix},
+			{"/v1/catalog/deregister", fmt.Sprintf(`{"Node":%q}`, prefix), "n1"},
+		} {
+			w := ask(api.NodeName{Node: prefix})
+			register(t, s, "n2", "web", []string{"passing", "warning"}[len(c.body)%2])
+			synctest.Wait()
+			if len(w) > 0 {
+				t.Fatalf("the wait for the node %s returned after a change of another: %+v", prefix, (<-w).resp.Value)
+			}
+			s.Must(t, "PUT", c.target, c.body)
+			got := <-w
+			if n, _ := got.resp.Value.(*api.NodeServices); got.err != nil || n == nil || n.Node.Node != c.want {
+				t.Errorf("the wait for the node %s after %s: got %+v, %v; want %s", prefix, c.body, got.resp.Value, got.err, c.want)
+			}
 		}
 	})
 }
