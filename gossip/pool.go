@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -64,6 +62,7 @@ type Pool struct {
 	log    *slog.Logger
 	serf   *serf.Serf
 	gate   *gate
+	net    *transport
 	events chan serf.Event
 	closed chan struct{} // closed when the library has ended
 
@@ -84,7 +83,7 @@ func Open(cfg Config, log *slog.Logger) (*Pool, error) {
 		return nil, fmt.Errorf("open the %s pool: %w", cfg.Area, err)
 	}
 	lines := hclogs.New(log).Named(strings.ToLower(cfg.Area.String())).StandardLogger(&hclog.StandardLoggerOptions{InferLevels: true})
-	transport, err := listen(cfg, &memberlist.NetTransportConfig{BindAddrs: []string{cfg.Bind}, BindPort: cfg.Port, Logger: lines})
+	p.net, err = listen(cfg, &memberlist.NetTransportConfig{BindAddrs: []string{cfg.Bind}, BindPort: cfg.Port, Logger: lines})
 	if err != nil {
 		return nil, err
 	}
@@ -98,46 +97,25 @@ func Open(cfg Config, log *slog.Logger) (*Pool, error) {
 	c.EnableNameConflictResolution = false
 	c.UserEventSizeLimit = eventLimit + eventOverhead
 	m := c.MemberlistConfig
-	m.Logger, m.Transport = lines, transport
-	m.BindAddr, m.BindPort = cfg.Bind, transport.GetAutoBindPort()
+	m.Logger, m.Transport = lines, p.net
+	m.BindAddr, m.BindPort = cfg.Bind, p.net.GetAutoBindPort()
 	m.AdvertiseAddr, m.AdvertisePort = cfg.Advertise, m.BindPort
 	m.Keyring = keys
 	m.GossipVerifyIncoming, m.GossipVerifyOutgoing = !cfg.Encryption.TakePlain, !cfg.Encryption.SendPlain
 	m.Merge, m.Alive = p.gate, p.gate
 	if p.serf, err = serf.Create(c); err != nil {
-		_ = transport.Shutdown()
+		p.net.hang()
+		_ = p.net.Shutdown()
 		return nil, fmt.Errorf("open the %s pool on %s: %w", cfg.Area, address(cfg), err)
 	}
 	p.gate.watch(p.serf.Members)
 	return p, nil
 }
 
-// listen opens the sockets. With port 0 the system picks one for TCP, which may
-// be taken for UDP, so it gets more than one chance.
-func listen(cfg Config, c *memberlist.NetTransportConfig) (*memberlist.NetTransport, error) {
-	if net.ParseIP(cfg.Bind) == nil {
-		return nil, fmt.Errorf("open the %s pool: bind address %q is not an IP address", cfg.Area, cfg.Bind)
-	}
-	tries := 1
-	if cfg.Port == 0 {
-		tries = 10
-	}
-	for {
-		t, err := memberlist.NewNetTransport(c)
-		if err == nil {
-			return t, nil
-		}
-		if tries--; tries == 0 {
-			return nil, fmt.Errorf("open the %s pool on %s: %w", cfg.Area, address(cfg), err)
-		}
-	}
-}
-
-func address(cfg Config) string { return net.JoinHostPort(cfg.Bind, strconv.Itoa(cfg.Port)) }
-
 // Close ends this agent's part in the pool without a word: to the others it has
 // failed, unless it has left. A second call does nothing.
 func (p *Pool) Close() {
+	p.net.hang()
 	p.ending.Lock()
 	defer p.ending.Unlock()
 	select {
@@ -183,7 +161,13 @@ func member(m *serf.Member) *api.Member {
 // returns how many answered, and an error only if none did: the library's, with
 // one line for each address. Events fired before the join are not delivered. An
 // address without a port takes the port of this pool.
-func (p *Pool) Join(addrs []string) (int, error) { return p.serf.Join(addrs, true) }
+func (p *Pool) Join(addrs []string) (int, error) {
+	n, err := p.serf.Join(addrs, true)
+	if err != nil {
+		err = errors.New(strings.TrimSpace(err.Error())) // it ends with empty lines
+	}
+	return n, err
+}
 
 // propagation is how long an agent that leaves answers those who have not heard
 // of it yet.

@@ -362,6 +362,28 @@ func TestCloseWithoutRun(t *testing.T) {
 	}
 }
 
+// TestCloseDuringJoin covers that nobody waits for an address that does not
+// answer.
+func TestCloseDuringJoin(t *testing.T) {
+	a := enter(t, config("a"))
+	// What is here for documentation is routed nowhere: the connection is either
+	// refused at once or never answered.
+	joined := make(chan error, 1)
+	go func() {
+		_, err := a.Join([]string{"192.0.2.1:8301"})
+		joined <- err
+	}()
+	a.kill()
+	select {
+	case err := <-joined:
+		if err == nil {
+			t.Error("joined nobody: got no error")
+		}
+	case <-time.After(patience):
+		t.Error("the join outlives the pool")
+	}
+}
+
 func TestRetryJoin(t *testing.T) {
 	a, b := enter(t, config("a")), enter(t, config("b"))
 	log := discard

@@ -87,10 +87,25 @@ func runAgent(ctx context.Context, load loadFunc, out io.Writer) error {
 			}
 			leave := sig == os.Interrupt && !cfg.Leave.SkipOnInterrupt || sig == syscall.SIGTERM && cfg.Leave.OnTerminate
 			log.Info("stopping", "signal", sig.String(), "leave", leave)
-			cancel()
-			return end(done, signals, leave)
+			if !leave {
+				cancel()
+				return end(done, signals, leave)
+			}
+			return n.depart(cancel, done, signals)
+		case <-n.pools.departed:
+			log.Info("leaving and stopping, as it was asked for")
+			return n.depart(cancel, done, signals)
 		}
 	}
+}
+
+// depart leaves the pools, then ends the agent with stop.
+func (n *node) depart(stop func(), done <-chan error, signals <-chan os.Signal) error {
+	go func() {
+		n.pools.leave()
+		stop()
+	}()
+	return end(done, signals, true)
 }
 
 // end waits until the agent has stopped, or for a second signal.
@@ -147,6 +162,7 @@ type node struct {
 	listeners []listener
 	dns       *dnsapi.Server
 	questions *dnsSockets
+	pools     *pools
 	undo      []func() // releases what assemble took, in reverse order
 }
 
@@ -176,6 +192,10 @@ func assemble(cfg *config.Config, log *slog.Logger) (n *node, err error) {
 		return nil, err
 	}
 	n.undo = append(n.undo, n.questions.close)
+	if n.pools, err = openPools(cfg, n.id, log); err != nil {
+		return nil, err
+	}
+	n.undo = append(n.undo, n.pools.close)
 	if err := n.writePID(cfg.Process.PIDFile); err != nil {
 		return nil, err
 	}
@@ -208,6 +228,7 @@ func (n *node) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	replicating, stopReplica := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return n.replica.Run(replicating, n.server.Lead) })
+	n.pools.run(ctx, group, n.agent)
 	group.Go(func() error { return paceGarbage(ctx) })
 	group.Go(func() error { return n.dns.Run(ctx, n.questions.packets, n.questions.streams) })
 	for _, l := range n.listeners {
@@ -222,6 +243,7 @@ func (n *node) run(ctx context.Context) error {
 		<-ctx.Done()
 		defer stopReplica()
 		n.server.Drain()
+		n.agent.Drain()
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWait)
 		defer cancel()
 		if err := n.http.Shutdown(wait); err != nil {

@@ -49,13 +49,8 @@ func (n *node) agentConfig(cfg *config.Config) agent.Config {
 		NodeName: cfg.Node.Name, NodeID: n.id, Datacenter: cfg.Node.Datacenter, DataDir: cfg.Node.DataDir,
 		Self: selfConfig(cfg, n.id), Debug: cfg.Sanitized(), Meta: orEmpty(cfg.Node.Meta),
 		Version: versionInfo(),
-		LAN: func() []*api.Member {
-			return []*api.Member{member(cfg, n.id, cfg.Node.Name, cfg.Addresses.Advertise, cfg.Ports.SerfLAN)}
-		},
-		WAN: func() []*api.Member {
-			return []*api.Member{member(cfg, n.id, cfg.Node.Name+"."+cfg.Node.Datacenter, cfg.Addresses.AdvertiseWAN, cfg.Ports.SerfWAN)}
-		},
-		Stats: n.server.Stats,
+		LAN:     n.pools.lanMembers, WAN: n.pools.wanMembers, Pools: n.pools.asked(),
+		Stats: func() map[string]map[string]string { return n.pools.stats(n.server.Stats()) },
 	}
 }
 
@@ -64,22 +59,6 @@ func orEmpty(m map[string]string) map[string]string {
 		return map[string]string{}
 	}
 	return m
-}
-
-// member describes this agent as gossip would.
-func member(cfg *config.Config, id, name, addr string, port int) *api.Member {
-	tags := map[string]string{
-		"role": "consul", "dc": cfg.Node.Datacenter, "id": id, "port": strconv.Itoa(cfg.Ports.Server),
-		"vsn": "2", "vsn_min": "2", "vsn_max": "3", "build": apiLevel + ":", "raft_vsn": "3",
-		"wan_join_port": strconv.Itoa(cfg.Ports.SerfWAN),
-	}
-	if cfg.Mode.Bootstrap {
-		tags["bootstrap"] = "1"
-	}
-	return &api.Member{
-		Name: name, Addr: addr, Port: uint16(max(port, 0)), Tags: tags, Status: api.MemberAlive,
-		ProtocolMin: 1, ProtocolMax: 5, ProtocolCur: 2, DelegateMin: 2, DelegateMax: 5, DelegateCur: 4,
-	}
 }
 
 // selfConfig gives the Config of agent/self: the fields that the documents of

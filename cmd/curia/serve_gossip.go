@@ -1,0 +1,245 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"curia/agent"
+	"curia/api"
+	"curia/config"
+	"curia/gossip"
+)
+
+// pools are this agent's places among the others.
+type pools struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	lan      *gossip.Pool
+	wan      *gossip.Pool  // nil when the agent has none
+	departed chan struct{} // somebody wants the agent to leave and to end
+}
+
+// openPools listens for gossip. Nobody is contacted yet.
+func openPools(cfg *config.Config, id string, log *slog.Logger) (*pools, error) {
+	p := &pools{cfg: cfg, log: log, departed: make(chan struct{}, 1)}
+	if dir := cfg.Node.DataDir; dir != "" {
+		if err := os.MkdirAll(filepath.Join(dir, "serf"), 0o700); err != nil {
+			return nil, fmt.Errorf("cannot write to the data directory: %w", err)
+		}
+	}
+	g, a := cfg.Gossip, cfg.Addresses
+	var err error
+	p.lan, err = gossip.Open(p.settings(gossip.Config{
+		Area: gossip.LAN, Name: cfg.Node.Name, Tags: tags(cfg, id),
+		Bind: cmp.Or(a.SerfLAN, a.Bind), Port: cfg.Ports.SerfLAN, Advertise: a.Advertise,
+		ReconnectTimeout: g.ReconnectTimeout,
+	}, "local"), log)
+	if err != nil {
+		return nil, fmt.Errorf("cannot %w; choose another address with -serf-lan-port, -serf-lan-bind or ports.serf_lan", err)
+	}
+	if !cfg.Mode.Server || cfg.Ports.SerfWAN < 0 {
+		return p, nil
+	}
+	p.wan, err = gossip.Open(p.settings(gossip.Config{
+		Area: gossip.WAN, Name: wanName(cfg.Node.Name, cfg), Tags: tags(cfg, id),
+		Bind: cmp.Or(a.SerfWAN, a.Bind), Port: cfg.Ports.SerfWAN, Advertise: a.AdvertiseWAN,
+		ReconnectTimeout: g.ReconnectTimeoutWAN,
+	}, "remote"), log)
+	if err != nil {
+		p.close()
+		return nil, fmt.Errorf("cannot %w; choose another address with -serf-wan-port, -serf-wan-bind or ports.serf_wan, or turn it off with -serf-wan-port=-1", err)
+	}
+	return p, nil
+}
+
+// settings adds what both pools have in common. file is the beginning of the
+// names of a pool's files.
+func (p *pools) settings(c gossip.Config, file string) gossip.Config {
+	g := p.cfg.Gossip
+	c.RejoinAfterLeave = p.cfg.Join.RejoinAfterLeave
+	c.NoCoordinates = g.DisableCoordinates
+	c.Encryption = gossip.Encryption{Key: g.EncryptKey, TakePlain: !g.EncryptVerifyIncoming, SendPlain: !g.EncryptVerifyOutgoing}
+	if dir := p.cfg.Node.DataDir; dir != "" {
+		c.Snapshot = filepath.Join(dir, "serf", file+".snapshot")
+		if !g.DisableKeyringFile {
+			c.Encryption.KeyringFile = filepath.Join(dir, "serf", file+".keyring")
+		}
+	}
+	return c
+}
+
+// wanName is the name of a server among those of all datacenters.
+func wanName(node string, cfg *config.Config) string { return node + "." + cfg.Node.Datacenter }
+
+// tags are what the others learn of this agent.
+func tags(cfg *config.Config, id string) map[string]string {
+	t := map[string]string{
+		"role": "node", "dc": cfg.Node.Datacenter, "id": id,
+		"vsn": "2", "vsn_min": "2", "vsn_max": "3", "build": apiLevel + ":",
+	}
+	if !cfg.Mode.Server {
+		return t
+	}
+	t["role"], t["port"], t["raft_vsn"] = "consul", strconv.Itoa(cfg.Ports.Server), "3"
+	if cfg.Ports.SerfWAN > 0 {
+		t["wan_join_port"] = strconv.Itoa(cfg.Ports.SerfWAN)
+	}
+	switch {
+	case cfg.Mode.Bootstrap:
+		t["bootstrap"] = "1"
+	case cfg.Mode.BootstrapExpect > 0:
+		t["expect"] = strconv.Itoa(cfg.Mode.BootstrapExpect)
+	}
+	return t
+}
+
+func (p *pools) close() {
+	p.lan.Close()
+	if p.wan != nil {
+		p.wan.Close()
+	}
+}
+
+// run keeps the pools and joins others until ctx ends.
+func (p *pools) run(ctx context.Context, group *errgroup.Group, a *agent.Agent) {
+	group.Go(func() error { return p.lan.Run(ctx, func(e gossip.Event) { p.hear(e, a) }) })
+	if p.wan != nil {
+		group.Go(func() error { return p.wan.Run(ctx, func(gossip.Event) {}) })
+	}
+	j := p.cfg.Join
+	group.Go(func() error {
+		if err := p.startJoin(ctx, p.lan, j.Start); err != nil || len(j.Retry) == 0 {
+			return err
+		}
+		return gossip.RetryJoin(ctx, p.lan, j.Retry, j.RetryInterval, j.RetryMax, p.log)
+	})
+	group.Go(func() error {
+		if p.wan == nil {
+			return nil
+		}
+		if err := p.startJoin(ctx, p.wan, j.StartWAN); err != nil || len(j.RetryWAN) == 0 {
+			return err
+		}
+		return gossip.RetryJoin(ctx, p.wan, j.RetryWAN, j.RetryIntervalWAN, j.RetryMaxWAN, p.log)
+	})
+}
+
+// startJoin joins at once or not at all. At the end of the agent, a join that
+// is under way fails, and nobody minds.
+func (p *pools) startJoin(ctx context.Context, pool *gossip.Pool, addrs []string) error {
+	if len(addrs) == 0 {
+		return nil
+	}
+	n, err := pool.Join(addrs)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return fmt.Errorf("cannot join %v: %w; use -retry-join to wait for them", addrs, err)
+	}
+	p.log.Info("joined", "members", n, "addresses", addrs)
+	return nil
+}
+
+// hear takes notice of what happens in the datacenter.
+func (p *pools) hear(e gossip.Event, a *agent.Agent) {
+	switch {
+	case e.Kind == gossip.Fired:
+		a.Hear(e.User.Name, e.User.LTime, e.User.Payload)
+	case e.Kind == gossip.Joined && e.Member.Tags["role"] == "consul" && e.Member.Name != p.cfg.Node.Name && p.cfg.Mode.Server:
+		p.log.Warn("another server is in the datacenter, but servers do not share their state yet", "node", e.Member.Name)
+	}
+}
+
+// asked is what the agent asks of the pools.
+func (p *pools) asked() agent.Pools {
+	out := agent.Pools{
+		JoinLAN: func(addr string) error { return joinOne(p.lan, addr) }, ForceLeave: p.forceLeave,
+		Fire: p.lan.Fire, Coordinate: p.lan.Coordinate,
+		Leave: func() {
+			select {
+			case p.departed <- struct{}{}:
+			default: // it is leaving
+			}
+		},
+	}
+	if p.wan != nil {
+		out.JoinWAN = func(addr string) error { return joinOne(p.wan, addr) }
+	}
+	return out
+}
+
+func joinOne(pool *gossip.Pool, addr string) error {
+	_, err := pool.Join([]string{addr})
+	return err
+}
+
+// forceLeave makes a member leave both pools, or the WAN pool alone. The
+// documents want success for members that nobody knows.
+func (p *pools) forceLeave(q *api.ForceLeaveArgs) error {
+	how := gossip.Keep
+	if q.Prune {
+		how = gossip.Forget
+	}
+	var errs []error
+	try := func(pool *gossip.Pool, name string) {
+		if pool == nil {
+			return
+		}
+		if err := pool.ForceLeave(name, how); !errors.Is(err, gossip.ErrUnknownMember) {
+			errs = append(errs, err)
+		}
+	}
+	if q.WAN != "" {
+		try(p.wan, q.Node)
+		return errors.Join(errs...)
+	}
+	try(p.lan, q.Node)
+	try(p.wan, wanName(q.Node, p.cfg))
+	return errors.Join(errs...)
+}
+
+// lanMembers and wanMembers list the members of the pools.
+func (p *pools) lanMembers() []*api.Member { return p.lan.Members() }
+
+func (p *pools) wanMembers() []*api.Member {
+	if p.wan == nil {
+		return []*api.Member{}
+	}
+	return p.wan.Members()
+}
+
+// stats adds the figures of the pools to those of others.
+func (p *pools) stats(of map[string]map[string]string) map[string]map[string]string {
+	of["serf_lan"] = p.lan.Stats()
+	if p.wan != nil {
+		of["serf_wan"] = p.wan.Stats()
+	}
+	return of
+}
+
+// leave tells the others that this agent goes, and goes on answering for a
+// while if there are any.
+func (p *pools) leave() {
+	alone := p.lan.Alone()
+	if p.wan != nil {
+		if err := p.wan.Leave(); err != nil {
+			p.log.Warn("not left as it should be", "err", err)
+		}
+	}
+	if err := p.lan.Leave(); err != nil {
+		p.log.Warn("not left as it should be", "err", err)
+	}
+	if p.cfg.Mode.Server && !alone {
+		time.Sleep(p.cfg.Performance.LeaveDrainTime)
+	}
+}
