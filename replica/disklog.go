@@ -35,8 +35,9 @@ type diskLog struct {
 	failed  error  // of the last write; nil: the log takes writes
 	last    uint64 // index of the last entry that was written
 
-	mu  sync.RWMutex // held for writing while wal is exchanged
-	wal *wal.WAL
+	mu   sync.RWMutex // held for writing while wal or warm is exchanged
+	wal  *wal.WAL
+	warm *warmLog // nil once raft has caught up
 }
 
 var (
@@ -65,11 +66,49 @@ func openDiskLog(dir string, needed uint64, log hclog.Logger) (*diskLog, error) 
 	if err == nil {
 		d.last, err = d.wal.LastIndex()
 	}
+	if err == nil {
+		err = d.warmUp(needed)
+	}
 	if err != nil {
 		_ = d.meta.Close()
 		return nil, err
 	}
 	return d, nil
+}
+
+// warmUp maps the segments that raft will read.
+func (d *diskLog) warmUp(needed uint64) error {
+	state, err := d.meta.Load(d.dir)
+	if err != nil {
+		return err
+	}
+	var segments []warmSegment
+	for _, info := range state.Segments {
+		if !info.SealTime.IsZero() && info.MaxIndex <= needed {
+			continue
+		}
+		s, err := readSegment(d.path(info))
+		if err != nil {
+			return err
+		}
+		most := s.entries
+		if !info.SealTime.IsZero() {
+			most = min(most, int(info.MaxIndex-info.BaseIndex+1))
+		}
+		segments = append(segments, warmSegment{d.path(info), info.BaseIndex, s.end, most})
+	}
+	d.warm = warm(segments)
+	return nil
+}
+
+// cool gives up the memory that was for the start.
+func (d *diskLog) cool() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.warm != nil {
+		d.warm.close()
+		d.warm = nil
+	}
 }
 
 // check looks at all segments before they are used.
@@ -230,6 +269,7 @@ func (d *diskLog) StoreLogs(logs []*raft.Log) error {
 
 // DeleteRange implements raft.LogStore.
 func (d *diskLog) DeleteRange(from, to uint64) error {
+	d.cool() // what is written in the place of entries must not be hidden
 	return d.write(func(w *wal.WAL) error {
 		if err := w.DeleteRange(from, to); err != nil {
 			return err
@@ -267,6 +307,9 @@ func (d *diskLog) LastIndex() (uint64, error) {
 func (d *diskLog) GetLog(index uint64, l *raft.Log) error {
 	w, done := d.reading()
 	defer done()
+	if d.warm.get(index, l) {
+		return nil
+	}
 	return w.GetLog(index, l)
 }
 
@@ -300,6 +343,7 @@ func (d *diskLog) GetUint64(key []byte) (uint64, error) {
 
 // Close closes the log. Reads and writes fail from then on.
 func (d *diskLog) Close() error {
+	d.cool()
 	d.writing.Lock()
 	defer d.writing.Unlock()
 	return errors.Join(d.wal.Close(), d.meta.Close())
