@@ -12,4 +12,6 @@
 // Promises. A command whose Propose returned without error is on disk on a
 // quorum and applied here. A server that leads has applied everything that any
 // leader before it acknowledged before Lead calls its duties.
+// A log whose acknowledged entries have become unreadable is refused by Open; a
+// full disk makes writes fail, and they succeed again when there is space.
 package replica
