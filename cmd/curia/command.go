@@ -58,7 +58,8 @@ var groups = []struct{ name, line string }{
 func commands() []command {
 	var out []command
 	for _, some := range [][]command{
-		agentCommands, kvCommands, catalogCommands, clusterCommands, sessionCommands, snapshotCommands, toolCommands,
+		agentCommands, kvCommands, catalogCommands, clusterCommands, poolCommands, eventCommands, sessionCommands,
+		snapshotCommands, toolCommands,
 	} {
 		out = append(out, some...)
 	}
