@@ -5,25 +5,33 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strconv"
+	"sync"
+	"time"
 
 	"curia/acl"
 	"curia/api"
+	"curia/check"
 	"curia/filter"
 )
 
-// Config is what the agent tells about itself.
+// Config is what the agent knows of itself and where it finds the rest.
 type Config struct {
-	NodeName, NodeID, Datacenter string
-	// Self and Debug are the Config and DebugConfig of agent/self; neither holds
-	// secrets.
-	Self, Debug map[string]any
-	Meta        map[string]string
-	Version     api.Version
-	DataDir     string // whose file system agent/host describes; empty: that of the root
+	// Node is this node as its registrations describe it.
+	Node       api.Node
+	Datacenter string
+	DataDir    string // where registrations are kept; empty: nowhere
+	About      About
+	Checks     Checks
+	// Token is what the agent writes to the catalog with when a registration has
+	// none of its own.
+	Token string
 	// LAN and WAN list the members of the pools.
 	LAN, WAN func() []*api.Member
 	// Pools is what else is asked of the pools.
 	Pools Pools
+	// Reload reads the configuration again.
+	Reload func() error
 	// Stats gives the sections of agent/self that others know.
 	Stats func() map[string]map[string]string
 	// Authorizer resolves tokens to what their holders may do; nil: everybody may
@@ -31,22 +39,43 @@ type Config struct {
 	Authorizer func(token string) acl.Authorizer
 }
 
+// About is what the agent tells about itself.
+type About struct {
+	// Config and Debug are the Config and DebugConfig of agent/self; neither holds
+	// secrets.
+	Config, Debug map[string]any
+	Meta          map[string]string
+	Version       api.Version
+}
+
+// Checks are the settings that all checks of the agent share.
+type Checks struct {
+	check.Options
+	// UpdateInterval is about how long an output that changes while the status
+	// does not is kept from the catalog; 0 or less: not at all.
+	UpdateInterval time.Duration
+	// DiscardOutput keeps no output.
+	DiscardOutput bool
+}
+
 // Agent answers the verbs about this node. Make one with New.
 type Agent struct {
 	cfg   Config
 	next  api.Caller
 	log   *slog.Logger
-	local map[*api.Op]localFunc
+	bound map[*api.Op]localFunc
 
-	events *eventBuffer
-	// services lists the services of this agent, for the filters of events.
-	services func() []*api.Service
+	local       *local
+	sync        *syncer
+	runner      runner
+	registering sync.Mutex // held while a registration is taken over, so that no two mix
+	events      *eventBuffer
 
 	draining chan struct{}
 }
 
 // localFunc carries out a verb about this agent for somebody.
-type localFunc func(ctx context.Context, who acl.Authorizer, req *api.Request) (*api.Response, error)
+type localFunc func(ctx context.Context, who caller, req *api.Request) (*api.Response, error)
 
 // New makes an agent that passes on what is not about itself.
 func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
@@ -54,28 +83,36 @@ func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
 		cfg.Authorizer = func(string) acl.Authorizer { return acl.AllowAll{} }
 	}
 	a := &Agent{
-		cfg: cfg, next: next, log: log, local: map[*api.Op]localFunc{}, events: newEventBuffer(),
-		services: func() []*api.Service { return nil }, draining: make(chan struct{}),
+		cfg: cfg, next: next, log: log, local: newLocal(), sync: newSyncer(), bound: map[*api.Op]localFunc{},
+		events: newEventBuffer(), draining: make(chan struct{}), runner: runner{started: make(chan struct{})},
 	}
 	bind(a, api.AgentSelf, a.self)
-	bind(a, api.AgentMembers, a.members)
+	bindAs(a, api.AgentMembers, a.members)
 	bind(a, api.AgentHost, a.host)
-	bind(a, api.AgentVersion, func(*api.None) (*api.Version, error) { return &a.cfg.Version, nil })
-	bind(a, api.CatalogDatacenters, func(*api.None) ([]string, error) { return []string{a.cfg.Datacenter}, nil })
+	bind(a, api.AgentVersion, func(context.Context, *api.None) (*api.Version, error) { return &a.cfg.About.Version, nil })
+	bind(a, api.CatalogDatacenters, func(context.Context, *api.None) ([]string, error) { return []string{a.cfg.Datacenter}, nil })
+	bindAs(a, api.LocalServices, a.services)
+	bindAs(a, api.LocalServiceGet, a.serviceGet)
+	bindAs(a, api.LocalServiceRegister, a.serviceRegister)
+	bindAs(a, api.LocalServiceDeregister, a.serviceDeregister)
+	bindAs(a, api.LocalChecks, a.checks)
+	bindAs(a, api.LocalCheckRegister, a.checkRegister)
+	bindAs(a, api.LocalCheckDeregister, a.checkDeregister)
+	bindAs(a, api.LocalCheckPass, a.note(api.Passing))
+	bindAs(a, api.LocalCheckWarn, a.note(api.Warning))
+	bindAs(a, api.LocalCheckFail, a.note(api.Critical))
+	bindAs(a, api.LocalCheckUpdate, a.checkUpdate)
+	bindAs(a, api.LocalMaintenance, a.nodeMaintenance)
+	bindAs(a, api.LocalServiceMaintenance, a.serviceMaintenance)
+	bind(a, api.AgentReload, a.reload)
+	bindAs(a, api.LocalHealthByID, a.healthByID)
+	bindAs(a, api.LocalHealthByName, a.healthByName)
 	bind(a, api.AgentJoin, a.join)
 	bind(a, api.AgentForceLeave, a.forceLeave)
 	bind(a, api.AgentLeave, a.leave)
-	a.local[api.EventFire.Op] = a.eventFire
-	a.local[api.EventList.Op] = a.eventList
+	a.bound[api.EventFire.Op] = a.eventFire
+	a.bound[api.EventList.Op] = a.eventList
 	return a
-}
-
-// bind ties a verb to a function that needs nothing but its arguments.
-func bind[Q, R any](a *Agent, verb api.Verb[Q, R], f func(*Q) (R, error)) {
-	a.local[verb.Op] = func(_ context.Context, _ acl.Authorizer, req *api.Request) (*api.Response, error) {
-		v, err := f(req.Args.(*Q))
-		return &api.Response{Value: v}, err
-	}
 }
 
 // Drain ends the waits of all blocking queries: they answer what is there now.
@@ -85,67 +122,75 @@ func (a *Agent) Drain() { close(a.draining) }
 // Call implements api.Caller.
 func (a *Agent) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
 	if d, ok := req.Args.(api.NodeDefaulter); ok {
-		d.DefaultNode(a.cfg.NodeName)
+		d.DefaultNode(a.cfg.Node.Node)
 	}
 	if req.Op.Kind != api.KindLocal {
 		return a.next.Call(ctx, req)
 	}
-	f := a.local[req.Op]
+	f := a.bound[req.Op]
 	if f == nil {
 		return nil, fmt.Errorf("verb %s is not bound", req.Op.Name)
 	}
-	who := a.cfg.Authorizer(req.Token)
-	if need := req.Op.Need(req.Args); need.Resource != "" && !who.Allows(need) {
-		return nil, api.Errorf(api.Denied, "Permission denied: token lacks permission %s", need)
+	who := caller{a.cfg.Authorizer(req.Token), req.Token}
+	if err := who.must(req.Op.Need(req.Args)); err != nil {
+		return nil, err
 	}
 	resp, err := f(ctx, who, req)
-	if err != nil {
-		return resp, err
-	}
-	if members, ok := resp.Value.([]*api.Member); ok {
-		resp.Value = visible(members, who)
-	}
-	if req.Filter != "" {
+	if err == nil && req.Filter != "" {
 		resp.Value, err = filter.Apply(resp.Value, req.Filter)
 	}
 	return resp, err
 }
 
-// visible keeps the members that the caller may see.
-func visible(all []*api.Member, who acl.Authorizer) []*api.Member {
-	kept := make([]*api.Member, 0, len(all))
-	for _, m := range all {
-		if m.CanRead(who) {
-			kept = append(kept, m)
-		}
-	}
-	return kept
-}
-
-// members lists the members of a pool.
-func (a *Agent) members(q *api.MembersArgs) ([]*api.Member, error) {
+// members lists the members of a pool that the caller may see.
+func (a *Agent) members(_ context.Context, who caller, q *api.MembersArgs) ([]*api.Member, error) {
 	if q.WAN != "" {
-		return a.cfg.WAN(), nil
+		return visible(a.cfg.WAN(), who), nil
 	}
-	return a.cfg.LAN(), nil
+	return visible(a.cfg.LAN(), who), nil
 }
 
 // self tells the agent's configuration, member entry and statistics.
-func (a *Agent) self(*api.None) (*api.Self, error) {
+func (a *Agent) self(context.Context, *api.None) (*api.Self, error) {
 	s := &api.Self{
-		Config: a.cfg.Self, DebugConfig: a.cfg.Debug, Meta: a.cfg.Meta,
+		Config: a.cfg.About.Config, DebugConfig: a.cfg.About.Debug, Meta: a.cfg.About.Meta,
 		Coord: a.coordinate(),
 		Stats: runtimeStats(),
 	}
 	for _, m := range a.cfg.LAN() {
-		if m.Name == a.cfg.NodeName {
+		if m.Name == a.cfg.Node.Node {
 			s.Member = m
 		}
 	}
 	maps.Copy(s.Stats, a.cfg.Stats())
-	s.Stats["agent"] = map[string]string{
-		"check_monitors": "0", "check_ttls": "0", "checks": "0", "services": "0",
-	}
-	s.Stats["build"] = map[string]string{"version": a.cfg.Version.HumanVersion, "revision": a.cfg.Version.SHA}
+	s.Stats["agent"] = a.localStats()
+	s.Stats["build"] = map[string]string{"version": a.cfg.About.Version.HumanVersion, "revision": a.cfg.About.Version.SHA}
 	return s, nil
+}
+
+// reload reads the configuration again; the old one stays when that fails.
+func (a *Agent) reload(context.Context, *api.None) (api.Nothing, error) {
+	if err := a.cfg.Reload(); err != nil {
+		return api.Nothing{}, api.Errorf(api.Rejected, "reload failed, keeping the old configuration: %v", err)
+	}
+	return api.Nothing{}, nil
+}
+
+// localStats counts what the agent has.
+func (a *Agent) localStats() map[string]string {
+	services, checks, _ := a.local.rows()
+	ttls, monitors := 0, 0
+	for _, c := range checks {
+		switch c.Type {
+		case api.CheckTTL:
+			ttls++
+		case "maintenance":
+		default:
+			monitors++
+		}
+	}
+	return map[string]string{
+		"services": strconv.Itoa(len(services)), "checks": strconv.Itoa(len(checks)),
+		"check_ttls": strconv.Itoa(ttls), "check_monitors": strconv.Itoa(monitors),
+	}
 }

@@ -39,12 +39,14 @@ func (denyAll) ID() string           { return "" }
 func newAgent(n *next) *Agent {
 	me, other := &api.Member{Name: "n1", Status: api.MemberAlive}, &api.Member{Name: "n2"}
 	return New(Config{
-		NodeName: "n1", NodeID: "id", Datacenter: "dc1",
-		Self: map[string]any{"NodeName": "n1"}, Debug: map[string]any{"Bootstrap": true}, Meta: map[string]string{"rack": "a"},
-		Version: api.Version{HumanVersion: "1.2.3", SHA: "abc"},
-		LAN:     func() []*api.Member { return []*api.Member{other, me} },
-		WAN:     func() []*api.Member { return []*api.Member{{Name: "n1.dc1"}} },
-		Stats:   func() map[string]map[string]string { return map[string]map[string]string{"raft": {"state": "Leader"}} },
+		Node: api.Node{ID: "id", Node: "n1"}, Datacenter: "dc1",
+		About: About{
+			Config: map[string]any{"NodeName": "n1"}, Debug: map[string]any{"Bootstrap": true}, Meta: map[string]string{"rack": "a"},
+			Version: api.Version{HumanVersion: "1.2.3", SHA: "abc"},
+		},
+		LAN:   func() []*api.Member { return []*api.Member{other, me} },
+		WAN:   func() []*api.Member { return []*api.Member{{Name: "n1.dc1"}} },
+		Stats: func() map[string]map[string]string { return map[string]map[string]string{"raft": {"state": "Leader"}} },
 		Authorizer: func(token string) acl.Authorizer {
 			switch token {
 			case "deny":

@@ -97,20 +97,20 @@ func (a *Agent) concerns(f api.EventFilter) (bool, error) {
 		}
 	}
 	node, service, tag := exprs[0], exprs[1], exprs[2]
-	if !node.MatchString(a.cfg.NodeName) {
+	if !node.MatchString(a.cfg.Node.Node) {
 		return false, nil
 	}
 	if f.Service == "" && f.Tag == "" {
 		return true, nil
 	}
-	return slices.ContainsFunc(a.services(), func(s *api.Service) bool {
+	return slices.ContainsFunc(a.local.instances(), func(s *api.Service) bool {
 		return (service.MatchString(s.Service) || service.MatchString(s.ID)) &&
 			(f.Tag == "" || slices.ContainsFunc(s.Tags, tag.MatchString))
 	}), nil
 }
 
 // eventFire fires an event ("event/fire").
-func (a *Agent) eventFire(_ context.Context, _ acl.Authorizer, req *api.Request) (*api.Response, error) {
+func (a *Agent) eventFire(_ context.Context, _ caller, req *api.Request) (*api.Response, error) {
 	q := req.Args.(*api.EventFireArgs)
 	if req.Datacenter != "" && req.Datacenter != a.cfg.Datacenter {
 		return nil, api.ErrNoPath
@@ -142,7 +142,7 @@ func (a *Agent) eventFire(_ context.Context, _ acl.Authorizer, req *api.Request)
 
 // eventList lists the events that the agent remembers ("event/list"). It waits
 // while the newest one is that whose index the caller has.
-func (a *Agent) eventList(ctx context.Context, who acl.Authorizer, req *api.Request) (*api.Response, error) {
+func (a *Agent) eventList(ctx context.Context, who caller, req *api.Request) (*api.Response, error) {
 	q := req.Args.(*api.EventListArgs)
 	wait := maxEventWait
 	if req.MaxWait > 0 {

@@ -14,6 +14,7 @@ import (
 
 	"curia/acl"
 	"curia/api"
+	"curia/check"
 )
 
 // fire fires an event that has to be taken.
@@ -109,8 +110,8 @@ func TestEventRefusals(t *testing.T) {
 
 func TestEventFilters(t *testing.T) {
 	a := newAgent(&next{})
-	a.services = func() []*api.Service {
-		return []*api.Service{{ID: "web-1", Service: "web", Tags: []string{"v2"}}, {ID: "db", Service: "db", Tags: []string{"v1"}}}
+	for _, s := range []*api.Service{{ID: "web-1", Service: "web", Tags: []string{"v2"}}, {ID: "db", Service: "db", Tags: []string{"v1"}}} {
+		a.local.putService(s, "", check.FromAPI)
 	}
 	for _, c := range []struct {
 		f    api.EventFilter

@@ -3,6 +3,7 @@ package agent
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"os"
 	"runtime"
 	"strconv"
@@ -23,7 +24,7 @@ func runtimeStats() map[string]map[string]string {
 }
 
 // host describes the machine as far as the kernel tells.
-func (a *Agent) host(*api.None) (*api.Host, error) {
+func (a *Agent) host(context.Context, *api.None) (*api.Host, error) {
 	h := &api.Host{CollectionTime: time.Now().UnixNano(), CPU: []api.HostCPU{}}
 	note := func(err error) {
 		if err != nil {

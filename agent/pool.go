@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"context"
+
 	"curia/api"
 )
 
@@ -23,7 +25,7 @@ type Pools struct {
 }
 
 // join contacts another agent ("agent/join").
-func (a *Agent) join(q *api.JoinArgs) (api.Nothing, error) {
+func (a *Agent) join(_ context.Context, q *api.JoinArgs) (api.Nothing, error) {
 	join := a.cfg.Pools.JoinLAN
 	if q.WAN != "" {
 		join = a.cfg.Pools.JoinWAN
@@ -38,7 +40,7 @@ func (a *Agent) join(q *api.JoinArgs) (api.Nothing, error) {
 }
 
 // forceLeave makes a failed member leave ("agent/force-leave").
-func (a *Agent) forceLeave(q *api.ForceLeaveArgs) (api.Nothing, error) {
+func (a *Agent) forceLeave(_ context.Context, q *api.ForceLeaveArgs) (api.Nothing, error) {
 	if force := a.cfg.Pools.ForceLeave; force != nil {
 		return api.Nothing{}, force(q)
 	}
@@ -46,7 +48,7 @@ func (a *Agent) forceLeave(q *api.ForceLeaveArgs) (api.Nothing, error) {
 }
 
 // leave begins to leave and to end ("agent/leave").
-func (a *Agent) leave(*api.None) (api.Nothing, error) {
+func (a *Agent) leave(context.Context, *api.None) (api.Nothing, error) {
 	if leave := a.cfg.Pools.Leave; leave != nil {
 		leave()
 	}

@@ -11,9 +11,10 @@ type Source uint8
 
 // The sources of arguments, by the key of the struct tag.
 const (
-	FromPath  Source = iota // `path:"key"`: a parameter of the path, percent-decoded once
-	FromQuery               // `query:"flags"`: a query parameter
-	FromBody                // `body:"json"` or `body:"raw"`: the body
+	FromPath   Source = iota // `path:"key"`: a parameter of the path, percent-decoded once
+	FromQuery                // `query:"flags"`: a query parameter
+	FromBody                 // `body:"json"` or `body:"raw"`: the body
+	FromHeader               // `header:"Accept"`: a header
 )
 
 // Arg describes one field of an argument struct. Query fields may be string,
@@ -28,6 +29,8 @@ type Arg struct {
 	Optional bool
 	// Strict says that a body with unknown fields is refused (`body:"json,strict"`).
 	Strict bool
+	// Relaxed says that a body is read by DecodeRelaxed (`body:"json,relaxed"`).
+	Relaxed bool
 }
 
 // QueryValue is a query parameter with a syntax of its own.
@@ -58,6 +61,8 @@ func ArgsOf(t reflect.Type) []Arg {
 			a.Name, a.Source = f.Tag.Get("path"), FromPath
 		case f.Tag.Get("query") != "":
 			a.Name, a.Source = f.Tag.Get("query"), FromQuery
+		case f.Tag.Get("header") != "":
+			a.Name, a.Source = f.Tag.Get("header"), FromHeader
 		case f.Tag.Get("body") != "":
 			a.Source = FromBody
 			switch tag := f.Tag.Get("body"); tag {
@@ -67,6 +72,8 @@ func ArgsOf(t reflect.Type) []Arg {
 				a.Name, a.Optional = "json", true
 			case "json,strict":
 				a.Name, a.Strict = "json", true
+			case "json,relaxed":
+				a.Name, a.Relaxed = "json", true
 			default:
 				panic(fmt.Sprintf("api: %s.%s: unknown body tag %q", t, f.Name, tag))
 			}

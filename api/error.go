@@ -23,6 +23,7 @@ const (
 	NoLeader                     // there is no leader, or it was lost before the answer was known
 	NoPath                       // nobody knows a way to that datacenter
 	Unavailable                  // try again later
+	Plain                        // no failure: the text is the whole answer
 	Unsupported                  // the answer cannot be given in the format that was asked for
 )
 

@@ -96,6 +96,10 @@ func TestEveryVerb(t *testing.T) {
 					if got := strings.Join(last.query[a.Name], "+"); !last.query.Has(a.Name) || got != want[a.Name] {
 						t.Errorf("asked with ?%s=%q, want %q", a.Name, got, want[a.Name])
 					}
+				case api.FromHeader:
+					if got := last.header.Get(a.Name); got != want[a.Name] {
+						t.Errorf("asked with %s: %q, want %q", a.Name, got, want[a.Name])
+					}
 				case api.FromBody:
 					if got := string(last.body); got != want[a.Name] {
 						t.Errorf("asked with body %s, want %s", got, want[a.Name])
@@ -127,7 +131,8 @@ func fill(t *testing.T, a api.Arg, v reflect.Value, i int) string {
 	switch p := v.Addr().Interface().(type) {
 	case api.QueryValue:
 		if err := p.ParseQuery(""); err == nil {
-			return ""
+			text, _ := p.QueryText()
+			return text
 		}
 		if err := p.ParseQuery("7"); err != nil {
 			t.Fatalf("argument %s takes neither an empty value nor 7: %v", a.Name, err)

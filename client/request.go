@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -43,6 +44,7 @@ func (c *Client) request(ctx context.Context, req *api.Request, body io.Reader) 
 	if req.Token != "" {
 		hr.Header.Set("X-Consul-Token", req.Token)
 	}
+	maps.Copy(hr.Header, p.header)
 	if p.json {
 		hr.Header.Set("Content-Type", "application/json")
 	}
@@ -54,15 +56,16 @@ func (c *Client) request(ctx context.Context, req *api.Request, body io.Reader) 
 
 // parts are where the arguments of a verb end up.
 type parts struct {
-	path  string // escaped
-	query url.Values
-	body  []byte // nil when there is none
-	json  bool
+	path   string // escaped
+	query  url.Values
+	header http.Header
+	body   []byte // nil when there is none
+	json   bool
 }
 
 // collect sorts the arguments of a request by their tags.
 func collect(req *api.Request) (*parts, error) {
-	p := &parts{path: req.Op.Path, query: commonQuery(req)}
+	p := &parts{path: req.Op.Path, query: commonQuery(req), header: http.Header{}}
 	if req.Op.When != "" {
 		p.query.Set(req.Op.When, "")
 	}
@@ -77,6 +80,10 @@ func collect(req *api.Request) (*parts, error) {
 			p.setPath(a.Name, v.String())
 		case api.FromQuery:
 			err = setQuery(p.query, a.Name, v)
+		case api.FromHeader:
+			if v.String() != "" {
+				p.header.Set(a.Name, v.String())
+			}
 		case api.FromBody:
 			err = p.setBody(a, v)
 		}

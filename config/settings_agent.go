@@ -98,16 +98,16 @@ type CheckRules struct {
 
 func definitionSettings() []Setting {
 	return []Setting{
-		{Key: "services", Aliases: []string{"service"}, Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Definitions.Services }, Doc: "Services to register on this agent."},
-		{Key: "checks", Aliases: []string{"check"}, Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Definitions.Checks }, Doc: "Checks to register on this agent."},
+		{Key: "services", Aliases: []string{"service"}, Reload: true, field: func(c *Config) any { return &c.Definitions.Services }, Doc: "Services to register on this agent."},
+		{Key: "checks", Aliases: []string{"check"}, Reload: true, field: func(c *Config) any { return &c.Definitions.Checks }, Doc: "Checks to register on this agent."},
 		{Key: "watches", Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Definitions.Watches }, Doc: "Queries to watch, and what to run when their answer changes."},
 		{Key: "config_entries.bootstrap", Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Definitions.ConfigEntries }, Doc: "Config entries to write when the first leader is elected."},
-		{Key: "enable_script_checks", Flag: "enable-script-checks", Status: Accepted, field: func(c *Config) any { return &c.CheckRules.EnableScripts }, Doc: "Allow checks that run commands, from files and from the API."},
-		{Key: "enable_local_script_checks", Flag: "enable-local-script-checks", Status: Accepted, field: func(c *Config) any { return &c.CheckRules.EnableLocalScripts }, Doc: "Allow checks that run commands, from files only."},
+		{Key: "enable_script_checks", Flag: "enable-script-checks", field: func(c *Config) any { return &c.CheckRules.EnableScripts }, Doc: "Allow checks that run commands, from files and from the API."},
+		{Key: "enable_local_script_checks", Flag: "enable-local-script-checks", field: func(c *Config) any { return &c.CheckRules.EnableLocalScripts }, Doc: "Allow checks that run commands, from files only."},
 		{Key: "disable_remote_exec", Default: true, Status: Accepted, field: func(c *Config) any { return &c.CheckRules.DisableRemoteExec }, Doc: "Refuse to run commands sent by `exec`."},
-		{Key: "discard_check_output", Reload: true, Status: Accepted, field: func(c *Config) any { return &c.CheckRules.DiscardOutput }, Doc: "Do not keep the output of checks."},
-		{Key: "check_output_max_size", Flag: "check_output_max_size", Default: 4096, Status: Accepted, field: func(c *Config) any { return &c.CheckRules.OutputMaxSize }, Doc: "Bytes kept of the output of a check."},
-		{Key: "check_update_interval", Default: 5 * time.Minute, Status: Accepted, field: func(c *Config) any { return &c.CheckRules.UpdateInterval }, Doc: "How long changes of output alone may wait for the next sync."},
+		{Key: "discard_check_output", Reload: true, field: func(c *Config) any { return &c.CheckRules.DiscardOutput }, Doc: "Do not keep the output of checks."},
+		{Key: "check_output_max_size", Flag: "check_output_max_size", Default: 4096, field: func(c *Config) any { return &c.CheckRules.OutputMaxSize }, Doc: "Bytes kept of the output of a check."},
+		{Key: "check_update_interval", Default: 5 * time.Minute, field: func(c *Config) any { return &c.CheckRules.UpdateInterval }, Doc: "How long changes of output alone may wait for the next sync."},
 	}
 }
 

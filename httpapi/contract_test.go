@@ -2,7 +2,9 @@ package httpapi_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -15,7 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"curia/api"
 	"curia/httpapi"
@@ -157,8 +159,11 @@ func TestMissingPathParameter(t *testing.T) {
 		if op.When != "" {
 			target += "?" + op.When
 		}
-		if w := s.Do(op.Method, target, sampleOf(t, op).body); w.Code != 400 || w.Body.String() != text[param] {
-			t.Errorf("%s %s\n got %d %q\nwant 400 %q", op.Method, target, w.Code, w.Body, text[param])
+		sample := sampleOf(t, op)
+		w := s.Do(op.Method, target, sample.body)
+		got, want := fmt.Sprintf("%d %s", w.Code, w.Body), cmp.Or(sample.missing, "400 "+text[param])
+		if got != want {
+			t.Errorf("%s %s\n got %s\nwant %s", op.Method, target, got, want)
 		}
 	}
 }
@@ -209,7 +214,7 @@ func TestHeadersOfReads(t *testing.T) {
 			} else if n, err := strconv.ParseUint(index, 10, 64); err != nil || n == 0 || n > s.Store.Index() {
 				t.Errorf("%s: X-Consul-Index: got %q; want 1…%d", target, index, s.Store.Index())
 			}
-			if diff := cmp.Diff(want, got); w.Code != 200 || diff != "" {
+			if diff := gocmp.Diff(want, got); w.Code != 200 || diff != "" {
 				t.Errorf("%s: %d (-want +got)\n%s", target, w.Code, diff)
 			}
 		}
@@ -219,20 +224,26 @@ func TestHeadersOfReads(t *testing.T) {
 // TestPretty wants the same answer, indented by four blanks.
 func TestPretty(t *testing.T) {
 	for _, op := range api.Ops() {
-		if op.Kind == api.KindRaw || op == api.KVRaw.Op || op.Result == reflect.TypeFor[api.Nothing]() {
+		if op.Kind == api.KindRaw || op == api.KVRaw.Op {
 			continue
 		}
 		s := setStage(t, inproc.Options{})
 		sample := sampleOf(t, op)
 		w := s.Do(op.Method, with(s.fill(t, sample.target), "pretty"), s.fill(t, sample.body))
 		var compact, want bytes.Buffer
+		if op.Result == reflect.TypeFor[api.Nothing]() {
+			if w.Code != 200 || w.Body.Len() > 0 {
+				t.Errorf("%s?pretty: got %d %q; want 200 without a body", op.Name, w.Code, w.Body)
+			}
+			continue
+		}
 		if err := json.Compact(&compact, w.Body.Bytes()); err != nil {
 			t.Errorf("%s?pretty: got %d %q: %v", op.Name, w.Code, w.Body, err)
 			continue
 		}
 		_ = json.Indent(&want, compact.Bytes(), "", "    ")
 		want.WriteByte('\n')
-		if diff := cmp.Diff(want.String(), w.Body.String()); w.Code != 200 || diff != "" {
+		if diff := gocmp.Diff(want.String(), w.Body.String()); w.Code != 200 || diff != "" {
 			t.Errorf("%s?pretty: %d (-want +got)\n%s", op.Name, w.Code, diff)
 		}
 	}
@@ -348,6 +359,52 @@ func blockingIsRespected(t *testing.T, op *api.Op) {
 	if fresh := s.Do("GET", target, ""); fresh.Body.String() != after.Body.String() || fresh.Header().Get("X-Consul-Index") != after.Header().Get("X-Consul-Index") {
 		t.Errorf("%s: the watcher got\n%d %s\na fresh query gets\n%s %s", target, j, after.Body, fresh.Header().Get("X-Consul-Index"), fresh.Body)
 	}
+}
+
+// TestHashBlocking holds a read of a service by its hash against changes of
+// other services, of its checks, and of itself.
+func TestHashBlocking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := setStage(t, inproc.Options{})
+		const target = "/v1/agent/service/l1"
+		before := s.Do("GET", target, "")
+		hash := before.Header().Get("X-Consul-Contenthash")
+		if !strings.Contains(before.Body.String(), `"ContentHash":"`+hash+`"`) || hash == "" {
+			t.Fatalf("%s: got hash %q in the header and %s", target, hash, before.Body)
+		}
+		if w := s.Do("GET", target+"?hash=other&wait=10s", ""); w.Body.String() != before.Body.String() {
+			t.Errorf("%s?hash=other: got %d %s; want %s", target, w.Code, w.Body, before.Body)
+		}
+		began := time.Now()
+		if w := s.Do("GET", target+"?wait=10s&hash="+hash, ""); w.Body.String() != before.Body.String() || time.Since(began) != 10*time.Second {
+			t.Errorf("%s?hash=%s&wait=10s: got %d %s after %v; want the same after 10 s", target, hash, w.Code, w.Body, time.Since(began))
+		}
+		woken := make(chan *httptest.ResponseRecorder, 1)
+		go func() { woken <- s.Do("GET", target+"?wait=10s&hash="+hash, "") }()
+		synctest.Wait()
+		for _, u := range []send{
+			{"PUT", "/v1/agent/service/register", `{"Name":"another"}`},
+			{"PUT", "/v1/agent/check/fail/l1-up", ""},
+			{"PUT", "/v1/agent/service/register", `{"ID":"l1","Name":"local","Tags":["v1"]}`},
+		} {
+			s.Must(t, u.method, u.target, u.body)
+			synctest.Wait()
+			if len(woken) > 0 {
+				t.Fatalf("%s?hash=%s returned after %+v: %s", target, hash, u, (<-woken).Body)
+			}
+		}
+		s.Must(t, "PUT", "/v1/agent/service/register", `{"ID":"l1","Name":"local","Tags":["v2"]}`)
+		after := <-woken
+		if h := after.Header().Get("X-Consul-Contenthash"); after.Code != 200 || h == hash || !strings.Contains(after.Body.String(), `"v2"`) {
+			t.Errorf("%s after a change: got %d, hash %s, %s; want another hash than %s and the tag v2", target, after.Code, h, after.Body, hash)
+		}
+		go func() { woken <- s.Do("GET", target+"?hash="+after.Header().Get("X-Consul-Contenthash"), "") }()
+		synctest.Wait()
+		s.Must(t, "PUT", "/v1/agent/service/deregister/l1", "")
+		if w := <-woken; w.Code != 404 {
+			t.Errorf("%s after its end: got %d %q; want 404", target, w.Code, w.Body)
+		}
+	})
 }
 
 // readAll is the body of a response.

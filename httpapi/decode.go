@@ -121,6 +121,8 @@ func (h *Handler) decode(r *http.Request, op *boundOp, params []string, q *query
 			if q.has(a.Name) {
 				err = a.set(args.Elem().FieldByIndex(a.Index), q, a.Name)
 			}
+		case api.FromHeader:
+			args.Elem().FieldByIndex(a.Index).SetString(r.Header.Get(a.Name))
 		case api.FromBody:
 			err = h.body(r, op.Op, a, args.Interface(), args.Elem().FieldByIndex(a.Index))
 		}
@@ -239,11 +241,7 @@ func (h *Handler) body(r *http.Request, op *api.Op, a *arg, args any, field refl
 	if len(b) == 0 && a.Optional {
 		return nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	if a.Strict {
-		dec.DisallowUnknownFields()
-	}
-	if err := dec.Decode(field.Addr().Interface()); err != nil {
+	if err := decodeJSON(b, a, field.Addr().Interface()); err != nil {
 		var known *api.Error
 		if errors.As(err, &known) {
 			return known
@@ -255,6 +253,18 @@ func (h *Handler) body(r *http.Request, op *api.Op, a *arg, args any, field refl
 		return api.Errorf(api.Invalid, "%s%v", prefix, err)
 	}
 	return nil
+}
+
+// decodeJSON reads the first value of a body as leniently as its argument says.
+func decodeJSON(b []byte, a *arg, into any) error {
+	if a.Relaxed {
+		return api.DecodeRelaxed(b, into)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	if a.Strict {
+		dec.DisallowUnknownFields()
+	}
+	return dec.Decode(into)
 }
 
 // readBody reads a body of at most limit bytes, whether or not it says how long

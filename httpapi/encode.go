@@ -68,14 +68,16 @@ const maxPooled = 64 << 10
 // writeResult encodes a result and sends it.
 func writeResult(w http.ResponseWriter, r *http.Request, resp *api.Response, pretty bool) error {
 	head := w.Header()
-	if _, ok := resp.Value.(api.Nothing); ok {
+	switch v := resp.Value.(type) {
+	case api.Nothing:
 		return send(w, r, nil)
-	}
-	if raw, ok := resp.Value.(api.RawValue); ok {
+	case api.RawValue:
 		head["Content-Type"] = plainValue
 		head["X-Content-Type-Options"] = nosniffValue
 		head["Content-Security-Policy"] = sandboxValue
-		return send(w, r, raw)
+		return send(w, r, v)
+	case interface{ HashHeader() string }:
+		head["X-Consul-Contenthash"] = []string{v.HashHeader()}
 	}
 	head["Content-Type"] = jsonValue
 	if resp.Encoded != nil {

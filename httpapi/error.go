@@ -23,6 +23,7 @@ var statuses = map[api.ErrorKind]int{
 	api.NoLeader:    http.StatusInternalServerError,
 	api.NoPath:      http.StatusInternalServerError,
 	api.Unavailable: http.StatusServiceUnavailable,
+	api.Plain:       http.StatusOK,
 	api.Unsupported: http.StatusUnsupportedMediaType,
 }
 

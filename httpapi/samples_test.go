@@ -25,9 +25,15 @@ type sample struct {
 	related, unrelated send
 	// hidden is the answer to a caller who may see nothing; empty: 403.
 	hidden string
+	// missing is the answer when the parameter of the path is left out; empty: a 400
+	// that names the parameter.
+	missing string
 	// public verbs tell everybody the same.
 	public bool
 }
+
+// unknownCheck is the answer to an update of a check that nobody registered.
+const unknownCheck = `404 Unknown check ID "". Ensure that the check ID is passed, not the check name.`
 
 // notFound stands for a 404 without a body.
 const notFound = "(404)"
@@ -39,6 +45,9 @@ var fixture = []send{
 		"Checks":[{"Name":"disk","Status":"passing"},{"CheckID":"web1-up","Name":"up","Status":"passing","ServiceID":"web1"}]}`},
 	{"PUT", "/v1/catalog/register", `{"Node":"n3","Address":"10.0.0.3","Service":{"Service":"db","Port":5432},
 		"Checks":[{"Name":"db-up","Status":"warning","ServiceID":"db"}]}`},
+	{"PUT", "/v1/agent/service/register", `{"ID":"l1","Name":"local","Tags":["v1"],"Check":{"CheckID":"l1-up","TTL":"1h","Status":"passing"}}`},
+	{"PUT", "/v1/agent/service/register", `{"Name":"old","Check":{"CheckID":"old-up","TTL":"1h"}}`},
+	{"PUT", "/v1/agent/check/register", `{"ID":"tick","Name":"Tick","ServiceID":"old","TTL":"1h"}`},
 	{"PUT", "/v1/kv/app/a", "1"},
 	{"PUT", "/v1/kv/app/b", "2"},
 	{"PUT", "/v1/kv/other", "3"},
@@ -114,6 +123,23 @@ var samples = map[string]sample{
 	"snapshot.save":               {target: "/v1/snapshot"},
 	"snapshot.restore":            {target: "/v1/snapshot", body: "SNAPSHOT"},
 
+	"agent.services":            {target: "/v1/agent/services", hidden: "{}"},
+	"agent.service":             {target: "/v1/agent/service/l1", missing: "404 unknown service ID: "},
+	"agent.service-register":    {target: "/v1/agent/service/register", body: `{"Name":"new"}`},
+	"agent.service-deregister":  {target: "/v1/agent/service/deregister/old", missing: "500 ServiceID missing"},
+	"agent.service-maintenance": {target: "/v1/agent/service/maintenance/l1?enable=true", missing: "400 Missing service ID"},
+	"agent.checks":              {target: "/v1/agent/checks", hidden: "{}"},
+	"agent.check-register":      {target: "/v1/agent/check/register", body: `{"Name":"new","TTL":"1h","Status":"passing"}`},
+	"agent.check-deregister":    {target: "/v1/agent/check/deregister/old-up", missing: "500 CheckID missing"},
+	"agent.check-pass":          {target: "/v1/agent/check/pass/tick", missing: unknownCheck},
+	"agent.check-warn":          {target: "/v1/agent/check/warn/tick", missing: unknownCheck},
+	"agent.check-fail":          {target: "/v1/agent/check/fail/tick", missing: unknownCheck},
+	"agent.check-update":        {target: "/v1/agent/check/update/tick", body: `{"Status":"passing"}`, missing: unknownCheck},
+	"agent.maintenance":         {target: "/v1/agent/maintenance?enable=true"},
+	"agent.reload":              {target: "/v1/agent/reload"},
+	"agent.health-by-id":        {target: "/v1/agent/health/service/id/l1", missing: "404 ServiceId  not found"},
+	"agent.health-by-name":      {target: "/v1/agent/health/service/name/local", missing: "404 []"},
+
 	"agent.self":    {target: "/v1/agent/self"},
 	"agent.members": {target: "/v1/agent/members", hidden: "[]"},
 	"agent.host":    {target: "/v1/agent/host"},
@@ -137,6 +163,7 @@ type stage struct {
 // setStage starts a server and puts the fixture there.
 func setStage(t *testing.T, o inproc.Options) *stage {
 	t.Helper()
+	o.LocalChecks = true
 	s := &stage{Server: inproc.Start(t, o)}
 	for _, f := range fixture {
 		s.Must(t, f.method, f.target, f.body)

@@ -76,10 +76,14 @@ func runAgent(ctx context.Context, load loadFunc, out io.Writer) error {
 		select {
 		case err := <-done:
 			return err
+		case asked := <-n.reloads:
+			asked <- n.reload(cfg, load, level)
 		case sig := <-signals:
 			switch sig {
 			case syscall.SIGHUP:
-				n.reload(cfg, load, level)
+				if err := n.reload(cfg, load, level); err != nil {
+					log.Error("reload failed, keeping the old configuration", "err", err)
+				}
 				continue
 			case syscall.SIGUSR1:
 				_ = n.metrics.Dump(os.Stderr) // nobody can be told when that fails
@@ -130,12 +134,18 @@ func end(done <-chan error, signals <-chan os.Signal, leave bool) error {
 }
 
 // reload takes over what can change while the agent runs.
-func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) {
+func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) error {
 	log := n.log
 	next, warnings, err := load()
 	if err != nil {
-		log.Error("reload failed, keeping the old configuration", "err", err)
-		return
+		return err
+	}
+	services, checks, err := definitions(next)
+	if err != nil {
+		return err
+	}
+	if err := n.agent.Configure(services, checks); err != nil {
+		return err
 	}
 	for _, w := range warnings {
 		log.Warn(w)
@@ -148,6 +158,26 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) {
 	setMetricRules(n.metrics, next, log)
 	n.dns.Configure(dnsConfig(old, next))
 	log.Info("configuration reloaded")
+	return nil
+}
+
+// askReload lets the loop of runAgent read the configuration again.
+func (n *node) askReload() error {
+	done := make(chan error, 1)
+	select {
+	case n.reloads <- done:
+		return <-done
+	case <-time.After(drainWait):
+		return errors.New("the agent is busy or stopping")
+	}
+}
+
+// untilDone drops the error of something that was told to end.
+func untilDone(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // node is an assembled agent.
@@ -163,7 +193,8 @@ type node struct {
 	dns       *dnsapi.Server
 	questions *dnsSockets
 	pools     *pools
-	undo      []func() // releases what assemble took, in reverse order
+	reloads   chan chan<- error // who asks for a reload, and waits for its end
+	undo      []func()          // releases what assemble took, in reverse order
 }
 
 func (n *node) release() {
@@ -174,7 +205,7 @@ func (n *node) release() {
 
 // assemble opens everything that can fail. Nothing answers yet.
 func assemble(cfg *config.Config, log *slog.Logger) (n *node, err error) {
-	n = &node{log: log}
+	n = &node{log: log, reloads: make(chan chan<- error)}
 	release := n.release // of what was taken; a failure sets n to nil
 	defer func() {
 		if err != nil {
@@ -215,6 +246,14 @@ func assemble(cfg *config.Config, log *slog.Logger) (n *node, err error) {
 	}
 	n.server = server.New(serverConfig(cfg, n.id), store, n.replica, log)
 	n.agent = agent.New(n.agentConfig(cfg), n.server, log)
+	services, checks, err := definitions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.agent.Configure(services, checks); err != nil {
+		return nil, err
+	}
+	n.agent.Restore()
 	for _, source := range []func(*metrics.Scrape){applied.Measure, n.server.Measure, n.agent.Measure} {
 		n.metrics.Add(source)
 	}
@@ -230,6 +269,7 @@ func (n *node) run(ctx context.Context) error {
 	group.Go(func() error { return n.replica.Run(replicating, n.server.Lead) })
 	n.pools.run(ctx, group, n.agent)
 	group.Go(func() error { return paceGarbage(ctx) })
+	group.Go(func() error { return untilDone(ctx, n.agent.Run(ctx)) })
 	group.Go(func() error { return n.dns.Run(ctx, n.questions.packets, n.questions.streams) })
 	for _, l := range n.listeners {
 		group.Go(func() error {

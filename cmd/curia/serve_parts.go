@@ -46,10 +46,14 @@ func serverConfig(cfg *config.Config, id string) server.Config {
 
 func (n *node) agentConfig(cfg *config.Config) agent.Config {
 	return agent.Config{
-		NodeName: cfg.Node.Name, NodeID: n.id, Datacenter: cfg.Node.Datacenter, DataDir: cfg.Node.DataDir,
-		Self: selfConfig(cfg, n.id), Debug: cfg.Sanitized(), Meta: orEmpty(cfg.Node.Meta),
-		Version: versionInfo(),
-		LAN:     n.pools.lanMembers, WAN: n.pools.wanMembers, Pools: n.pools.asked(),
+		Node: serverConfig(cfg, n.id).Self, Datacenter: cfg.Node.Datacenter, DataDir: cfg.Node.DataDir,
+		About: agent.About{
+			Config: selfConfig(cfg, n.id), Debug: cfg.Sanitized(), Meta: orEmpty(cfg.Node.Meta), Version: versionInfo(),
+		},
+		Checks: agent.Checks{
+			Options: checkSettings(cfg), UpdateInterval: cfg.CheckRules.UpdateInterval, DiscardOutput: cfg.CheckRules.DiscardOutput,
+		},
+		LAN: n.pools.lanMembers, WAN: n.pools.wanMembers, Pools: n.pools.asked(), Reload: n.askReload,
 		Stats: func() map[string]map[string]string { return n.pools.stats(n.server.Stats()) },
 	}
 }

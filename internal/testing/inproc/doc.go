@@ -6,8 +6,8 @@
 // Never. Product code does not import it. It opens no socket unless Listen is
 // called, so that a server can run in a synctest bubble.
 //
-// Goroutines. Replication runs from Start to Stop, which the test's cleanup
-// calls; it returns when everything has ended.
+// Goroutines. Replication, and the agent if asked for, run from Start to Stop,
+// which the test's cleanup calls; it returns when everything has ended.
 //
 // Promises. When Start returns, the server leads and its catalog holds itself:
 // nothing changes any more unless the test changes it. A panic below the

@@ -42,6 +42,9 @@ type Options struct {
 	HTTP httpapi.Config
 	// Follower makes a server that never finds a leader.
 	Follower bool
+	// LocalChecks lets the agent run: its checks work, and the catalog follows what
+	// is registered with it. Who writes to the catalog of this node must not.
+	LocalChecks bool
 }
 
 // Server is an assembled server.
@@ -55,7 +58,8 @@ type Server struct {
 
 	t        testing.TB
 	cancel   context.CancelFunc
-	running  chan error
+	running  chan error // of replication, and of the agent
+	parts    int        // that run
 	listener *httptest.Server
 	stopped  sync.Once
 	drained  sync.Once
@@ -67,7 +71,7 @@ const startWait = 20 * time.Second
 // Start assembles a server and waits until it leads. Cleanup stops it.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	s := &Server{t: t, Store: state.NewStore(), Log: &Log{}, running: make(chan error, 1)}
+	s := &Server{t: t, Store: state.NewStore(), Log: &Log{}, running: make(chan error, 2)}
 	log := slog.New(s.Log)
 	var err error
 	s.Replica, err = replica.Open(replica.Config{
@@ -87,26 +91,37 @@ func Start(t testing.TB, o Options) *Server {
 	member := &api.Member{Name: NodeName, Addr: Address, Port: 8301, Tags: map[string]string{}, Status: api.MemberAlive}
 	pool := func() []*api.Member { return []*api.Member{member} }
 	s.Agent = agent.New(agent.Config{
-		NodeName: NodeName, NodeID: NodeID, Datacenter: Datacenter, LAN: pool, WAN: pool,
-		Self:  map[string]any{"Datacenter": Datacenter, "NodeName": NodeName},
-		Stats: s.Server.Stats, Authorizer: o.Authorizer,
-		Pools: agent.Pools{JoinLAN: joined, JoinWAN: joined},
+		Node: cfg.Self, Datacenter: Datacenter, LAN: pool, WAN: pool,
+		About:  agent.About{Config: map[string]any{"Datacenter": Datacenter, "NodeName": NodeName}},
+		Pools:  agent.Pools{JoinLAN: joined, JoinWAN: joined},
+		Reload: func() error { return nil },
+		Stats:  s.Server.Stats, Authorizer: o.Authorizer,
 	}, s.Server, log)
 	o.HTTP.Raw = s.rawVerbs()
 	s.Handler = httpapi.New(o.HTTP, s.Agent, log)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	go func() { s.running <- s.Replica.Run(ctx, s.Server.Lead) }()
+	s.run(ctx, func(ctx context.Context) error { return s.Replica.Run(ctx, s.Server.Lead) })
 	t.Cleanup(s.Stop)
 	if !o.Follower {
 		s.await(ctx)
+	}
+	if o.LocalChecks {
+		s.run(ctx, s.Agent.Run)
+		<-s.Agent.Started()
 	}
 	return s
 }
 
 // joined is the answer of every agent that is asked to let this one in.
 func joined(string) error { return nil }
+
+// run lets a part of the server run until Stop.
+func (s *Server) run(ctx context.Context, part func(context.Context) error) {
+	s.parts++
+	go func() { s.running <- part(ctx) }()
+}
 
 // await waits until the server leads and has written itself into the catalog.
 func (s *Server) await(ctx context.Context) {
@@ -164,8 +179,10 @@ func (s *Server) Stop() {
 			s.listener.Close()
 		}
 		s.cancel()
-		if err := <-s.running; err != nil && !errors.Is(err, context.Canceled) {
-			s.t.Errorf("the server ended with: %v", err)
+		for range s.parts {
+			if err := <-s.running; err != nil && !errors.Is(err, context.Canceled) {
+				s.t.Errorf("the server ended with: %v", err)
+			}
 		}
 		if lines := s.Log.Find("panic"); len(lines) > 0 {
 			s.t.Errorf("the log speaks of a panic:\n%s", strings.Join(lines, "\n"))

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"curia/api"
+	"curia/check"
+	"curia/config"
+)
+
+// definitions reads the services and checks of configuration files.
+func definitions(cfg *config.Config) ([]*api.ServiceDefinition, []*api.CheckRegistration, error) {
+	services, err := decodeAll[api.ServiceDefinition]("services", cfg.Definitions.Services)
+	if err != nil {
+		return nil, nil, err
+	}
+	checks, err := decodeAll[api.CheckRegistration]("checks", cfg.Definitions.Checks)
+	return services, checks, err
+}
+
+func decodeAll[T any](key string, raw []map[string]any) ([]*T, error) {
+	var out []*T
+	for i, m := range raw {
+		b, err := json.Marshal(m)
+		if err != nil {
+			return nil, fmt.Errorf("%s[%d]: %w", key, i, err)
+		}
+		def := new(T)
+		if err := api.DecodeRelaxed(b, def); err != nil {
+			return nil, fmt.Errorf("%s[%d]: %w", key, i, err)
+		}
+		out = append(out, def)
+	}
+	return out, nil
+}
+
+// checkSettings are what the configuration says about all checks.
+func checkSettings(cfg *config.Config) check.Options {
+	rule := check.NoScripts
+	switch {
+	case cfg.CheckRules.EnableScripts:
+		rule = check.AllScripts
+	case cfg.CheckRules.EnableLocalScripts:
+		rule = check.ScriptsFromFiles
+	}
+	return check.Options{Scripts: rule, OutputMaxSize: cfg.CheckRules.OutputMaxSize}
+}
