@@ -1,7 +1,8 @@
 // Package agent is this node's own side of Curia.
 //
 // Owns. What the agent tells about itself: configuration, members, version,
-// host, statistics; what requests leave out and the agent fills in.
+// host, statistics; the events that it has taken notice of; what requests leave
+// out and the agent fills in.
 //
 // Never. It holds no replicated state and speaks no HTTP.
 //

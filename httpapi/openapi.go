@@ -80,10 +80,13 @@ func operation(op *api.Op, schemas *schemaSet) object {
 			o["requestBody"] = object{"required": !a.Optional, "content": content}
 		}
 	}
-	if op.Kind == api.KindRead && !op.Bare {
-		for _, name := range []string{"index", "wait", "filter", "max_stale"} {
+	if op.Blocks || op.Kind == api.KindRead && !op.Bare {
+		for _, name := range []string{"index", "wait", "filter"} {
 			params = append(params, queryParameter(name, object{"type": "string"}))
 		}
+	}
+	if op.Kind == api.KindRead && !op.Bare {
+		params = append(params, queryParameter("max_stale", object{"type": "string"}))
 		for _, name := range []string{"stale", "consistent"} {
 			params = append(params, queryParameter(name, object{"type": "boolean"}))
 		}
