@@ -84,7 +84,7 @@ func completeService(spec *api.ServiceSpec) (*api.Service, error) {
 		return nil, api.Errorf(api.Rejected, "Invalid service address")
 	}
 	service.Weights = api.Weights{Passing: 1, Warning: 1}
-	if spec.Weights != nil {
+	if spec.Weights != nil && *spec.Weights != (api.Weights{}) { // clients send zeros when they mean none
 		service.Weights = *spec.Weights
 	}
 	if service.Tags == nil {
