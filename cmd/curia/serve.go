@@ -58,12 +58,11 @@ func runAgent(ctx context.Context, load loadFunc, out io.Writer) error {
 		return err
 	}
 	defer closeLog()
-	n, err := assemble(cfg, log)
+	n, err := assemble(cfg, log, out)
 	if err != nil {
 		return err
 	}
 	defer n.release()
-	banner(out, cfg, n)
 	for _, w := range warnings {
 		log.Warn(w)
 	}
@@ -204,7 +203,7 @@ func (n *node) release() {
 }
 
 // assemble opens everything that can fail. Nothing answers yet.
-func assemble(cfg *config.Config, log *slog.Logger) (n *node, err error) {
+func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err error) {
 	n = &node{log: log, reloads: make(chan chan<- error)}
 	release := n.release // of what was taken; a failure sets n to nil
 	defer func() {
@@ -212,24 +211,14 @@ func assemble(cfg *config.Config, log *slog.Logger) (n *node, err error) {
 			release()
 		}
 	}()
-	if err := n.openDataDir(cfg); err != nil {
+	if err := n.openSockets(cfg); err != nil {
 		return nil, err
 	}
-	if n.listeners, err = listenHTTP(cfg); err != nil {
-		return nil, err
-	}
-	n.undo = append(n.undo, n.closeListeners)
-	if n.questions, err = listenDNS(cfg); err != nil {
-		return nil, err
-	}
-	n.undo = append(n.undo, n.questions.close)
+	banner(out, cfg, n)
 	if n.pools, err = openPools(cfg, n.id, log); err != nil {
 		return nil, err
 	}
 	n.undo = append(n.undo, n.pools.close)
-	if err := n.writePID(cfg.Process.PIDFile); err != nil {
-		return nil, err
-	}
 	if n.metrics, err = newMetrics(cfg, log); err != nil {
 		return nil, err
 	}
@@ -260,6 +249,22 @@ func assemble(cfg *config.Config, log *slog.Logger) (n *node, err error) {
 	n.dns = dnsapi.New(dnsConfig(cfg, cfg), n.agent, log)
 	n.http, err = n.httpServer(cfg)
 	return n, err
+}
+
+// openSockets takes the data directory, the sockets of clients and the PID file.
+func (n *node) openSockets(cfg *config.Config) (err error) {
+	if err := n.openDataDir(cfg); err != nil {
+		return err
+	}
+	if n.listeners, err = listenHTTP(cfg); err != nil {
+		return err
+	}
+	n.undo = append(n.undo, n.closeListeners)
+	if n.questions, err = listenDNS(cfg); err != nil {
+		return err
+	}
+	n.undo = append(n.undo, n.questions.close)
+	return n.writePID(cfg.Process.PIDFile)
 }
 
 // run answers until ctx ends, then drains.
