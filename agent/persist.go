@@ -14,6 +14,7 @@ import (
 
 	"curia/api"
 	"curia/check"
+	"curia/internal/atomicfile"
 )
 
 // What was registered over the API is kept in files of the data directory, one
@@ -56,7 +57,7 @@ func (a *Agent) save(name string, v any) {
 	}
 	b, err := json.Marshal(v)
 	if err == nil {
-		err = writeFile(filepath.Join(a.cfg.DataDir, name), b)
+		err = atomicfile.Write(filepath.Join(a.cfg.DataDir, name), b)
 	}
 	if err != nil {
 		a.log.Error("cannot keep a registration for a restart", "file", name, "err", err)
@@ -71,29 +72,6 @@ func (a *Agent) unsave(name string) {
 	if err := os.Remove(filepath.Join(a.cfg.DataDir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		a.log.Error("cannot forget a registration, it will be back after a restart", "file", name, "err", err)
 	}
-}
-
-// writeFile writes a file so that a crash leaves the old content or the new.
-func writeFile(path string, b []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*.tmp")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(b)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	return err
 }
 
 // Restore takes over what was kept in the data directory. Definitions of
@@ -126,7 +104,7 @@ func eachSaved[T any](a *Agent, dir string, take func(*T) error) {
 		if !e.Type().IsRegular() {
 			continue
 		}
-		if strings.HasSuffix(name, ".tmp") {
+		if strings.HasSuffix(name, atomicfile.Temporary) {
 			a.unsave(name)
 			continue
 		}

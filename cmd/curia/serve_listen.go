@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"curia/config"
+	"curia/internal/atomicfile"
 )
 
 // listener is a socket of the HTTP API.
@@ -210,30 +211,7 @@ func (n *node) openDataDir(cfg *config.Config) error {
 	if n.id == "" {
 		n.id = uuid.NewString()
 	}
-	return writeFile(path, []byte(n.id))
-}
-
-// writeFile writes a file so that a crash leaves the old content or the new.
-func writeFile(path string, b []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*.tmp")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(b)
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
+	return atomicfile.Write(path, []byte(n.id))
 }
 
 // writePID writes the file that names this process.
@@ -241,7 +219,7 @@ func (n *node) writePID(path string) error {
 	if path == "" {
 		return nil
 	}
-	if err := writeFile(path, []byte(strconv.Itoa(os.Getpid())+"\n")); err != nil {
+	if err := atomicfile.Write(path, []byte(strconv.Itoa(os.Getpid())+"\n")); err != nil {
 		return fmt.Errorf("pid_file: %w", err)
 	}
 	n.undo = append(n.undo, func() { _ = os.Remove(path) })
