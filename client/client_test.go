@@ -131,11 +131,12 @@ func fill(t *testing.T, a api.Arg, v reflect.Value, i int) string {
 	switch p := v.Addr().Interface().(type) {
 	case api.QueryValue:
 		if err := p.ParseQuery(""); err == nil {
-			text, _ := p.QueryText()
-			return text
+			if text, given := p.QueryText(); given {
+				return text
+			}
 		}
 		if err := p.ParseQuery("7"); err != nil {
-			t.Fatalf("argument %s takes neither an empty value nor 7: %v", a.Name, err)
+			t.Fatalf("argument %s means nothing without a value, and does not take 7: %v", a.Name, err)
 		}
 		return "7"
 	case *string:

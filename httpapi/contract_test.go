@@ -147,6 +147,7 @@ func TestMissingPathParameter(t *testing.T) {
 	text := map[string]string{
 		"key": "Missing key name", "node": "Missing node name", "service": "Missing service name",
 		"state": "Missing check state", "id": "Missing session", "address": "Missing address", "name": "Missing name",
+		"query": "Missing query",
 	}
 	s := setStage(t, inproc.Options{})
 	for _, op := range api.Ops() {
@@ -155,7 +156,10 @@ func TestMissingPathParameter(t *testing.T) {
 			continue
 		}
 		param, after, _ := strings.Cut(rest, "}")
-		target := before + after
+		if after != "" { // an empty segment before others is cleaned away
+			continue
+		}
+		target := before
 		if op.When != "" {
 			target += "?" + op.When
 		}
@@ -224,7 +228,7 @@ func TestHeadersOfReads(t *testing.T) {
 // TestPretty wants the same answer, indented by four blanks.
 func TestPretty(t *testing.T) {
 	for _, op := range api.Ops() {
-		if op.Kind == api.KindRaw || op == api.KVRaw.Op {
+		if op.Kind == api.KindRaw || op == api.KVRaw.Op || op.Result == reflect.TypeFor[api.Nothing]() {
 			continue
 		}
 		s := setStage(t, inproc.Options{})

@@ -30,6 +30,7 @@ var mayFail = regexp.MustCompile(`^(` + strings.Join([]string{
 	`(?s)Session TTL '.*' invalid: `, `Invalid Session TTL '`,
 	`Cannot provide tag filter without service filter$`, `(?s)Invalid (node|service|tag) filter: `, `user event exceeds limit`, `(?s)join .*`,
 	`CheckID ".*" does not have associated TTL$`, `Scripts are disabled on this agent`,
+	`Must be bound to a session$`, `Bad limit: `, `prepared query .* (exists already|is already in use|is the ID of a query)$`,
 	`the snapshot cannot be restored: `, `restore snapshot: `, `read snapshot archive: `, `Invalid operation \d+: (Must|Invalid|check node)`,
 }, "|") + `)`)
 
@@ -50,6 +51,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	for _, target := range []string{
 		"*", "/", "//", "/v1/kv/..", "/v1/kv/%2e%2e/%zz", "/v1/kv/%00", "/v1/kv/a?%zz", "/v1/kv/a?index=1&wait=1ns", "/v1/kv/a?cas=1&recurse",
+		"/v1/query/find-web/execute?limit=1&near=n2&connect=false", "/v1/query/find-other/execute?limit=x", "/v1/query//execute",
 		"http://host/v1/kv/a", "/v1/catalog/nodes?filter=a+b", "/v1/catalog/services?filter=a+in+b&near=x&node-meta=a:b", "/v1/health/state/any?filter=Checks",
 		"/v1/kv/?keys&separator=%00", "/v1/health/service/web?passing=x&tag&stale&consistent&max_stale=1",
 	} {

@@ -62,7 +62,8 @@ func anyArguments(t *testing.T, seed uint64) {
 	// Whatever was written can be saved and read again.
 	all := func() string {
 		return s.Must(t, "GET", "/v1/catalog/nodes", "") + s.Must(t, "GET", "/v1/health/state/any", "") +
-			s.Must(t, "GET", "/v1/session/list", "") + s.Do("GET", "/v1/kv/?recurse", "").Body.String() + s.Must(t, "GET", "/v1/health/service/web", "")
+			s.Must(t, "GET", "/v1/session/list", "") + s.Do("GET", "/v1/kv/?recurse", "").Body.String() + s.Must(t, "GET", "/v1/health/service/web", "") +
+			s.Must(t, "GET", "/v1/query", "")
 	}
 	before := all()
 	s.Must(t, "PUT", "/v1/snapshot", s.Must(t, "GET", "/v1/snapshot", ""))
@@ -78,6 +79,7 @@ var vocabulary = []string{
 	"set", "cas", "lock", "unlock", "get", "get-or-empty", "get-tree", "check-index", "check-session", "check-not-exists",
 	"delete-tree", "delete-cas", "10s", "24h", "-1s", "0", "1", "7", "true", "v1", "rack:r1", "a\x00b", "é", "\xff", "/", "10.0.0.9", "0.0.0.0",
 	inproc.NodeID, "22222222-2222-4333-8444-555555555555", `Node == "n2"`, `Tags is empty`, `Service.Tags contains "v1"`,
+	"find-web", "find-other", "find-", "name_prefix_match", "${name.suffix}", "${match(1)}", "^find-(.*)$", "!v1",
 }
 
 // chooser makes choices by chance.
@@ -138,7 +140,7 @@ var fitting = map[string][]string{
 	"Node": {"n1", "n2", "n3", "new"}, "Address": {"10.0.0.9", "10.0.0.8"}, "Datacenter": {"", "dc1"}, "Namespace": {"", "default"}, "Partition": {"", "default"},
 	"ID": {"", "", "web1", "db", inproc.NodeID, "22222222-2222-4333-8444-555555555555"}, "Service": {"web", "db", "WEB"}, "ServiceID": {"", "web1", "db"}, "Status": {"passing", "warning", "critical"},
 	"CheckID": {"disk", "web1-up", "serfHealth"}, "Name": {"disk", "up"}, "Behavior": {"release", "delete"}, "TTL": {"", "10s"}, "LockDelay": {"0s", "10s"},
-	"NodeChecks": {"disk"}, "Checks": {"disk"}, "Key": {"app/a", "app/b", "app/"},
+	"NodeChecks": {"disk"}, "Checks": {"disk"}, "Key": {"app/a", "app/b", "app/"}, "Type": {"", "", "name_prefix_match"}, "Session": {""},
 	"Verb": {"set", "cas", "lock", "unlock", "get", "get-tree", "delete", "delete-tree", "delete-cas", "check-index"},
 }
 

@@ -14,7 +14,8 @@ import (
 type send struct{ method, target, body string }
 
 // sample is a request of a verb that is answered with 200 once the fixture is
-// in place, and what is around it. SESSION stands for the fixture's session.
+// in place, and what is around it. SESSION stands for the fixture's session,
+// QUERY for its prepared query.
 type sample struct {
 	target string
 	body   string
@@ -51,6 +52,7 @@ var fixture = []send{
 	{"PUT", "/v1/kv/app/a", "1"},
 	{"PUT", "/v1/kv/app/b", "2"},
 	{"PUT", "/v1/kv/other", "3"},
+	{"POST", "/v1/query", `{"Name":"find-other","Service":{"Service":"other"}}`},
 }
 
 // Writes that several samples share.
@@ -64,7 +66,9 @@ var (
 	webMoves  = send{"PUT", "/v1/catalog/register", `{"Node":"n2","SkipNodeUpdate":true,"Service":{"ID":"web1","Service":"web","Tags":["v2"],"Port":81}}`}
 	webFails  = send{"PUT", "/v1/catalog/register",
 		`{"Node":"n2","SkipNodeUpdate":true,"Check":{"CheckID":"web1-up","Name":"up","Status":"warning","ServiceID":"web1","Output":"late"}}`}
-	sessEnds = send{"PUT", "/v1/session/destroy/SESSION", ""}
+	queryMoves = send{"PUT", "/v1/query/QUERY", `{"Name":"find-web","Service":{"Service":"web","Tags":["!v2"]},"DNS":{"TTL":"5s"}}`}
+	otherQuery = send{"POST", "/v1/query", `{"Name":"find-db","Service":{"Service":"db"}}`}
+	sessEnds   = send{"PUT", "/v1/session/destroy/SESSION", ""}
 )
 
 // samples has one entry for every verb; a verb without one fails the tests.
@@ -117,6 +121,20 @@ var samples = map[string]sample{
 	"session.list": {target: "/v1/session/list", empty: `/v1/session/list?filter=Name+==+"none"`, emptyBody: "[]",
 		related: sessEnds, unrelated: otherKey, hidden: "[]"},
 
+	"query.create": {target: "/v1/query", body: `{"Name":"new","Service":{"Service":"web"}}`},
+	"query.update": {target: "/v1/query/QUERY", body: `{"Name":"find-web","Service":{"Service":"db"}}`},
+	"query.delete": {target: "/v1/query/QUERY"},
+	"query.list": {target: "/v1/query", empty: `/v1/query?filter=Name+==+"none"`, emptyBody: "[]",
+		related: queryMoves, unrelated: otherKey, hidden: "[]"},
+	"query.read": {target: "/v1/query/QUERY", empty: "/v1/query/none", emptyBody: "Query not found",
+		related: queryMoves, unrelated: otherQuery},
+	"query.execute": {target: "/v1/query/find-web/execute", empty: "/v1/query/find-other/execute",
+		emptyBody: `{"Service":"other","Nodes":[],"DNS":{"TTL":""},"Datacenter":"dc1","Failovers":0}`,
+		related:   webFails, unrelated: otherQuery,
+		hidden: `{"Service":"web","Nodes":[],"DNS":{"TTL":""},"Datacenter":"dc1","Failovers":0}`},
+	"query.explain": {target: "/v1/query/find-web/explain", empty: "/v1/query/none/explain", emptyBody: "Query not found",
+		related: queryMoves, unrelated: otherQuery},
+
 	"status.leader":               {target: "/v1/status/leader", public: true},
 	"status.peers":                {target: "/v1/status/peers", public: true},
 	"operator.raft-configuration": {target: "/v1/operator/raft/configuration"},
@@ -158,6 +176,7 @@ var samples = map[string]sample{
 type stage struct {
 	*inproc.Server
 	session string
+	query   string
 }
 
 // setStage starts a server and puts the fixture there.
@@ -170,16 +189,18 @@ func setStage(t *testing.T, o inproc.Options) *stage {
 	}
 	created := s.Must(t, "PUT", "/v1/session/create", `{"Node":"n2","NodeChecks":[]}`)
 	s.session = strings.Split(created, `"`)[3]
+	created = s.Must(t, "POST", "/v1/query", `{"Name":"find-web","Service":{"Service":"web"}}`)
+	s.query = strings.Split(created, `"`)[3]
 	return s
 }
 
-// fill puts the session's ID and a snapshot where a text speaks of them.
+// fill puts the IDs of the session and the query and a snapshot where a text speaks of them.
 func (s *stage) fill(t *testing.T, text string) string {
 	t.Helper()
 	if text == "SNAPSHOT" {
 		return s.Must(t, "GET", "/v1/snapshot", "")
 	}
-	return strings.ReplaceAll(text, "SESSION", s.session)
+	return strings.NewReplacer("SESSION", s.session, "QUERY", s.query).Replace(text)
 }
 
 // sampleOf gives the sample of a verb.

@@ -52,7 +52,7 @@ func (s *Server) Measure(to *metrics.Scrape) {
 // ApplyTimes sums up how long commands take to be applied, by noun (fsm.…). The
 // zero value is ready.
 type ApplyTimes struct {
-	kvs, tombstone, session, register, deregister, txn metrics.Sample
+	kvs, tombstone, session, register, deregister, txn, query metrics.Sample
 }
 
 // Applied notes that a batch of entries took so long. Its commands share the
@@ -73,6 +73,8 @@ func (t *ApplyTimes) Applied(entries []state.Entry, took time.Duration) {
 			t.deregister.Observe(each)
 		case *state.Txn:
 			t.txn.Observe(each)
+		case *state.QueryCreate, *state.QueryUpdate, *state.QueryDelete:
+			t.query.Observe(each)
 		}
 	}
 }
@@ -85,4 +87,5 @@ func (t *ApplyTimes) Measure(to *metrics.Scrape) {
 	to.Sample("fsm.register", &t.register)
 	to.Sample("fsm.deregister", &t.deregister)
 	to.Sample("fsm.txn", &t.txn)
+	to.Sample("fsm.prepared-query", &t.query)
 }

@@ -107,6 +107,9 @@ func TestApplyTimes(t *testing.T) {
 		{&state.Register{Node: &api.Node{}}, "fsm.register"},
 		{&state.Deregister{}, "fsm.deregister"},
 		{&state.Txn{}, "fsm.txn"},
+		{&state.QueryCreate{}, "fsm.prepared-query"},
+		{&state.QueryUpdate{}, "fsm.prepared-query"},
+		{&state.QueryDelete{}, "fsm.prepared-query"},
 	}
 	times := &server.ApplyTimes{}
 	figures := measure(t, times.Measure)

@@ -32,6 +32,13 @@ func readable(args, value any, who acl.Authorizer) (any, bool, error) {
 		kept := maps.Clone(v)
 		maps.DeleteFunc(kept, func(name string, _ []string) bool { return !(&api.Service{Service: name}).CanRead(who) })
 		return kept, len(kept) < len(v), nil
+	case []*api.PreparedQuery:
+		return readableQueries(args, v, who)
+	case *api.QueryExplanation:
+		q, err := readableQuery(v.Query, who)
+		return &api.QueryExplanation{Query: q}, false, err
+	case *api.QueryResult:
+		return readableResult(v, who)
 	case *api.NodeServices:
 		if v == nil || !v.Node.CanRead(who) {
 			return (*api.NodeServices)(nil), v != nil, nil

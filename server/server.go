@@ -81,7 +81,7 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 		draining: make(chan struct{}),
 	}
 	for _, group := range [][]binding{
-		s.kvVerbs(), s.sessionVerbs(), s.catalogVerbs(), s.healthVerbs(), s.txnVerbs(), s.statusVerbs(),
+		s.kvVerbs(), s.sessionVerbs(), s.catalogVerbs(), s.healthVerbs(), s.txnVerbs(), s.queryVerbs(), s.statusVerbs(),
 	} {
 		for _, b := range group {
 			s.bound[b.op] = &b

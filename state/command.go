@@ -20,6 +20,10 @@ var commands = map[byte]reflect.Type{
 	6: reflect.TypeFor[Register](),
 	7: reflect.TypeFor[Deregister](),
 	8: reflect.TypeFor[Txn](),
+
+	10: reflect.TypeFor[QueryCreate](),
+	11: reflect.TypeFor[QueryUpdate](),
+	12: reflect.TypeFor[QueryDelete](),
 }
 
 var commandNumbers = func() map[reflect.Type]byte {

@@ -28,6 +28,8 @@ func furnished(t testing.TB) *stage {
 		"kv put key=gone value=4",
 		"kv delete key=go recurse",
 		"session destroy id=s2",
+		"query create id=q1 name=web service=web session=s1",
+		"query create id=q2 name=w service=web template",
 	} {
 		if _, err := s.line(l, nil); err != nil {
 			t.Fatal(err)
@@ -52,6 +54,18 @@ func TestFailuresLeaveNothing(t *testing.T) {
 		{"session create id=s1 node=n1"},
 		{"session create id=s9 node=nobody"},
 		{"session create id=s9 node=n1 checks=serfHealth,nope"},
+		{"query create id=q1 name=new service=web"},
+		{"query create id=web service=web session=s1"},
+		{"query create id=q9 name=WEB service=web"},
+		{"query create id=q9 name=Q1 service=web"},
+		{"query create id=q9 name=q9 service=web"},
+		{"query create id=q9 name=W service=web template"},
+		{"query create id=q9 name=new service=web session=ghost"},
+		{"query update id=q9 name=new service=web"},
+		{"query update id=q2 name=web service=web"},
+		{"query update id=q1 name=w service=web template"},
+		{"query update id=q1 name=web service=web session=ghost"},
+		{"query delete id=q9"},
 		{"register node=n1"},
 		{"register node=n1 nodeid=3333-c addr=9"},
 		{"register node=n1 nodeid=2222-b addr=9 service=new"},

@@ -27,6 +27,13 @@ func FuzzDecode(f *testing.F) {
 			Checks: []*api.Check{{CheckID: "c"}},
 		},
 		&Deregister{Node: "n"},
+		&QueryCreate{Query: api.PreparedQuery{
+			ID: "q", Name: "n", Template: api.QueryTemplate{Type: api.NamePrefixMatch}, DNS: api.QueryDNS{TTL: "1s"},
+			Service: api.ServiceQuery{Service: "s", Tags: []string{"t"}, NodeMeta: map[string]string{"a": "b"},
+				Failover: api.QueryFailover{NearestN: 1, Targets: []api.QueryTarget{{Datacenter: "dc2"}}}},
+		}},
+		&QueryUpdate{Query: api.PreparedQuery{ID: "q", Session: "s"}},
+		&QueryDelete{ID: "q"},
 		&Txn{Ops: []*api.TxnOp{{KV: &api.TxnKVOp{Verb: api.TxnSet, Key: "k"}}}},
 	} {
 		b, err := Encode(c, now)

@@ -52,6 +52,12 @@ func (m *model) query(w words) []string {
 		return show(sorted(m.sessions, func(_ string, s api.Session) bool {
 			return !w.has("node") || s.Node == w.text("node")
 		}), showSession)
+	case "queries":
+		return show(sorted(m.queries, func(string, api.PreparedQuery) bool { return true }), showQuery)
+	case "query get":
+		return show(sorted(m.queries, func(k string, _ api.PreparedQuery) bool { return k == w.text("id") }), showQuery)
+	case "query find":
+		return showMaybe(m.findQuery(name), showQuery)
 	case "nodes":
 		return show(sorted(m.nodes, func(string, api.Node) bool { return true }), showNode)
 	case "node":
@@ -76,6 +82,21 @@ func (m *model) query(w words) []string {
 		}
 		return w.text("state") == api.AnyState || c.Status == w.text("state")
 	}), showCheck)
+}
+
+// findQuery finds what answers to a name: a query with that ID or name, or the
+// template that fits best.
+func (m *model) findQuery(name string) *api.PreparedQuery {
+	var best *api.PreparedQuery
+	for id, q := range m.queries {
+		switch {
+		case id == name, q.Name == name && name != "" && !q.IsTemplate():
+			return &q
+		case q.IsTemplate() && strings.HasPrefix(name, q.Name) && (best == nil || len(best.Name) < len(q.Name)):
+			best = &q
+		}
+	}
+	return best
 }
 
 func (m *model) node(name string) []string {

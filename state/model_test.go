@@ -21,6 +21,7 @@ type model struct {
 	services map[on]api.Service
 	checks   map[on]api.Check
 	delays   map[string]time.Time
+	queries  map[string]api.PreparedQuery
 }
 
 // on names a service or a check on a node.
@@ -30,6 +31,7 @@ func newModel() *model {
 	return &model{
 		kv: map[string]api.KVPair{}, sessions: map[string]api.Session{}, nodes: map[string]api.Node{},
 		services: map[on]api.Service{}, checks: map[on]api.Check{}, delays: map[string]time.Time{},
+		queries: map[string]api.PreparedQuery{},
 	}
 }
 
@@ -37,6 +39,7 @@ func (m *model) clone() *model {
 	c := *m
 	c.kv, c.sessions, c.nodes = maps.Clone(m.kv), maps.Clone(m.sessions), maps.Clone(m.nodes)
 	c.services, c.checks, c.delays = maps.Clone(m.services), maps.Clone(m.checks), maps.Clone(m.delays)
+	c.queries = maps.Clone(m.queries)
 	return &c
 }
 
@@ -60,6 +63,16 @@ func (m *model) apply(e Entry) (value any, ok bool) {
 			return nil, false
 		}
 		return true, true
+	case *QueryCreate:
+		_, used := m.queries[c.Query.ID]
+		return nil, !used && m.putQuery(c.Query)
+	case *QueryUpdate:
+		_, ok := m.queries[c.Query.ID]
+		return nil, ok && m.putQuery(c.Query)
+	case *QueryDelete:
+		_, ok := m.queries[c.ID]
+		delete(m.queries, c.ID)
+		return nil, ok
 	case *Deregister:
 		m.deregister(c)
 		return true, true
@@ -166,6 +179,7 @@ func (m *model) end(id string) {
 		return
 	}
 	delete(m.sessions, id)
+	maps.DeleteFunc(m.queries, func(_ string, q api.PreparedQuery) bool { return q.Session == id })
 	for k, p := range m.kv {
 		if p.Session != id {
 			continue
@@ -180,6 +194,36 @@ func (m *model) end(id string) {
 			m.delays[k] = m.now.Add(d)
 		}
 	}
+}
+
+// putQuery writes a query unless another answers to the same name.
+func (m *model) putQuery(q api.PreparedQuery) bool {
+	if _, ok := m.sessions[q.Session]; !ok && q.Session != "" {
+		return false
+	}
+	for id, other := range m.queries {
+		if q.Name == id && !q.IsTemplate() || other.Name == q.ID && !other.IsTemplate() {
+			return false
+		}
+		if id != q.ID && other.Name == q.Name && other.IsTemplate() == q.IsTemplate() && (q.Name != "" || q.IsTemplate()) {
+			return false
+		}
+	}
+	if q.Name == q.ID && !q.IsTemplate() {
+		return false
+	}
+	old, had := m.queries[q.ID]
+	q.CreateIndex, q.ModifyIndex = m.index, m.index
+	if had {
+		q.CreateIndex = old.CreateIndex
+		same := q
+		same.ModifyIndex = old.ModifyIndex
+		if showQuery(&same) == showQuery(&old) {
+			return true
+		}
+	}
+	m.queries[q.ID] = q
+	return true
 }
 
 func (m *model) endOfCheck(at on) {

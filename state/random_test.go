@@ -47,6 +47,13 @@ sessions node=n2
 sessions node=n3
 session get id=s1
 session get id=s2
+queries
+query get id=q1
+query get id=q2
+query find name=q1
+query find name=web
+query find name=web-1
+query find name=db
 nodes
 node name=n1
 node name=n2
@@ -198,6 +205,9 @@ func (r *random) compare(t *rapid.T, q words, c Command, failed error, before, a
 	if before.missing || after.missing {
 		return // follows the index of its table, begins and ends with its subject
 	}
+	if q.verb == "query find" && strings.Contains(after.rows[0], " template ") {
+		return // follows all templates, and the neighbours of its name
+	}
 	if strings.HasPrefix(q.text("name"), "1111") {
 		return // nodes by ID follow all nodes
 	}
@@ -285,7 +295,7 @@ func drawCommand(t *rapid.T, m *model, now time.Time) Command {
 	pick := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
 	switch rapid.SampledFrom([]string{
 		"put", "put", "put", "delete", "tree", "create", "create", "destroy", "register", "register", "register",
-		"register", "deregister", "reap", "txn", "txn",
+		"register", "deregister", "reap", "txn", "txn", "query", "query", "forget",
 	}).Draw(t, "command") {
 	case "put":
 		return drawPut(t, m)
@@ -308,6 +318,10 @@ func drawCommand(t *rapid.T, m *model, now time.Time) Command {
 			s.ServiceChecks = []api.ServiceCheck{{ID: "c1"}}
 		}
 		return &SessionCreate{Session: s}
+	case "query":
+		return drawQuery(t)
+	case "forget":
+		return &QueryDelete{ID: pick("query", "q1", "q2", "q3")}
 	case "destroy":
 		return &SessionDestroy{ID: drawSession(t)}
 	case "register":
@@ -391,6 +405,20 @@ func drawRegister(t *rapid.T) *Register {
 	// the same check twice would be there in between
 	c.Checks = rapid.SliceOfNDistinct(rapid.Custom(drawCheck), 0, 2, func(c *api.Check) string { return c.CheckID }).Draw(t, "checks")
 	return c
+}
+
+func drawQuery(t *rapid.T) Command {
+	pick := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
+	q := api.PreparedQuery{
+		ID: pick("query", "q1", "q2", "q3"), Name: pick("name", "", "w", "web", "web", "web-1", "db", "q1"),
+		Session: pick("query of", "", "", "s1", "s2"),
+	}
+	q.Service.Service = pick("service of query", "web", "db")
+	q.Template.Type = pick("template", "", "", api.NamePrefixMatch)
+	if rapid.Bool().Draw(t, "new query") {
+		return &QueryCreate{Query: q}
+	}
+	return &QueryUpdate{Query: q}
 }
 
 func drawOp(t *rapid.T, m *model) *api.TxnOp {

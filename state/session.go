@@ -115,10 +115,11 @@ func (c *SessionDestroy) Apply(tx *Tx) (any, error) {
 }
 
 // endSession removes a session; the keys that it holds are released or deleted
-// and fall under its lock delay.
+// and fall under its lock delay. Its prepared queries are removed.
 func endSession(tx *Tx, s *api.Session) {
 	sessions.remove(tx, s)
 	tx.bump(sessionsTopic(s.Node))
+	endQueriesOfSession(tx, s.ID)
 	delay := min(time.Duration(s.LockDelay), maxLockDelay)
 	for _, p := range kvs.collect(tx, kvsHeld, join(s.ID, "")) {
 		if s.Behavior == api.BehaviorDelete {

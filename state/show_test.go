@@ -59,6 +59,23 @@ func showSession(s *api.Session) string {
 		maybe("lockdelay", time.Duration(s.LockDelay)), maybe("ttl", s.TTL), since(s.CreateIndex, s.ModifyIndex))
 }
 
+func showQuery(q *api.PreparedQuery) string {
+	kind := ""
+	if q.IsTemplate() {
+		kind = "template"
+	}
+	return line(q.ID, kind, maybe("name", q.Name), "service="+q.Service.Service, maybe("tags", strings.Join(q.Service.Tags, ",")),
+		maybe("session", q.Session), since(q.CreateIndex, q.ModifyIndex))
+}
+
+// showMaybe gives the line of a row, none when there is no row.
+func showMaybe[T any](row *T, f func(*T) string) []string {
+	if row == nil {
+		return nil
+	}
+	return []string{f(row)}
+}
+
 func showMap(m map[string]string) string {
 	var out []string
 	for _, k := range slices.Sorted(maps.Keys(m)) {
@@ -129,6 +146,10 @@ func showOutcome(o Outcome) []string {
 		return []string{"nothing"}
 	case api.SessionID:
 		return []string{v.ID}
+	case api.QueryID:
+		return []string{v.ID}
+	case api.Nothing:
+		return []string{"done"}
 	case *api.TxnResponse:
 		out := []string{"done"}
 		for _, r := range v.Results {

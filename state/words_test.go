@@ -17,7 +17,7 @@ type words struct {
 }
 
 // verbs of two words; all others have one.
-var twoWords = map[string]bool{"kv": true, "session": true, "node": true, "service": true, "check": true}
+var twoWords = map[string]bool{"kv": true, "session": true, "node": true, "service": true, "check": true, "query": true}
 
 // parseWords splits a line at blanks. Values in quotes may hold blanks and
 // escapes.
@@ -121,6 +121,12 @@ func command(w words, ops []words, now time.Time) (Command, error) {
 		return w.session()
 	case "session destroy":
 		return &SessionDestroy{ID: w.text("id")}, nil
+	case "query create":
+		return &QueryCreate{Query: w.query()}, nil
+	case "query update":
+		return &QueryUpdate{Query: w.query()}, nil
+	case "query delete":
+		return &QueryDelete{ID: w.text("id")}, nil
 	case "register":
 		return w.register(), nil
 	case "deregister":
@@ -163,6 +169,16 @@ func (w words) session() (Command, error) {
 		s.LockDelay = api.LockDelay(d)
 	}
 	return &SessionCreate{Session: s}, nil
+}
+
+// query makes a prepared query, a template if the line says so.
+func (w words) query() api.PreparedQuery {
+	q := api.PreparedQuery{ID: w.text("id"), Name: w.text("name"), Session: w.text("session")}
+	q.Service.Service, q.Service.Tags = w.text("service"), w.list("tags")
+	if w.has("template") {
+		q.Template.Type = api.NamePrefixMatch
+	}
+	return q
 }
 
 func (w words) register() *Register {
@@ -252,6 +268,17 @@ func query(v *View, w words) (rows []string, ok bool) {
 			return show(v.SessionsOf(w.text("node")), showSession), true
 		}
 		return show(v.Sessions(), showSession), true
+	case "queries":
+		return show(v.Queries(), showQuery), true
+	case "query get":
+		return showMaybe(v.Query(w.text("id")), showQuery), true
+	case "query find":
+		return showMaybe(v.FindQuery(w.text("name")), showQuery), true
+	case "query health":
+		if q := v.FindQuery(w.text("name")); q != nil {
+			return showHealth(v.QueryHealth(q)), true
+		}
+		return nil, true
 	case "nodes":
 		return show(v.Nodes(), showNode), true
 	case "node":
