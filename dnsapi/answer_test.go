@@ -47,6 +47,18 @@ func golden() *catalog {
 		instance(n1, api.Service{ID: "down", Service: "down", Port: 6}, api.Critical),
 		instance(n2, api.Service{ID: "unsure", Service: "unsure", Port: 6}, api.Unknown),
 	}, dotted, hostly, loop)
+	c.queries = map[string]*api.QueryResult{
+		// In the order of the query, also instances that a service would not give.
+		"first.web": {Service: "web", DNS: api.QueryDNS{TTL: "9s"}, Nodes: []*api.ServiceHealth{
+			instance(n2, api.Service{ID: "web", Service: "web", Port: 81, Address: "10.9.9.9"}, api.Critical),
+			instance(n1, api.Service{ID: "web", Service: "web", Port: 80}, api.Passing),
+		}},
+		"plain": {Service: "Web", Nodes: []*api.ServiceHealth{instance(n1, api.Service{ID: "web", Service: "web", Port: 80})}},
+		"alias": {Service: "alias", DNS: api.QueryDNS{TTL: "7s"}, Nodes: []*api.ServiceHealth{
+			instance(n2, api.Service{ID: "alias", Service: "alias", Port: 5, Address: "n1.node.consul"}),
+		}},
+		"empty": {Service: "web"},
+	}
 	return c
 }
 
@@ -163,6 +175,17 @@ func show(m *dns.Msg, _ int) string {
 		}
 	}
 	return b.String()
+}
+
+// What a prepared query finds comes in its order, the best first.
+func TestKeepsOrderOfQueries(t *testing.T) {
+	s := New(plainConfig(), golden(), silent())
+	for range 20 { // by chance, half of them would be right
+		m, _ := ask(t, s, asking{name: "first.web.query.consul", qtype: dns.TypeA})
+		if len(m.Answer) != 2 || m.Answer[0].(*dns.A).A.String() != "10.9.9.9" {
+			t.Fatalf("asked first.web.query.consul, got %v, want 10.9.9.9 first", m)
+		}
+	}
 }
 
 // The question comes back as it was asked, and its case is that of the records.

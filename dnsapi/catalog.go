@@ -32,6 +32,7 @@ type prepared struct {
 	// hosts are the addresses that are names, each of which can stand for the
 	// answer if there are no units.
 	hosts []string
+	ttl   time.Duration // of the records
 	// unresolved says that some units have a host.
 	unresolved bool
 }
@@ -71,7 +72,9 @@ func (z *zone) follow(ctx context.Context, q *question, p *plan, depth int) (*re
 			asked.Tags = []string{p.tag}
 		}
 		args = asked
-	default: // prepared queries are not there yet, so that none has a name
+	case aQuery:
+		op, args = api.QueryExecute.Op, &api.QueryExecuteArgs{QueryRef: api.QueryRef{Query: p.lookup.name}}
+	default:
 		return z.negative(p.domain, dns.RcodeNameError), nil
 	}
 	resp, err := z.call(ctx, op, args, p.dc)
@@ -102,29 +105,36 @@ func (z *zone) prepare(p *plan, resp *api.Response) *prepared {
 	switch v := resp.Value.(type) {
 	case *api.NodeServices:
 		if v != nil && v.Node != nil {
-			is.exists = true
+			is.exists, is.ttl = true, z.cfg.NodeTTL
 			z.prepareNode(is, p, v.Node)
 		}
 	case []*api.ServiceHealth:
-		is.shuffled, is.mostPlain = true, 8
-		if z.cfg.UDPAnswerLimit > 0 {
-			is.mostPlain = min(8, z.cfg.UDPAnswerLimit)
-		}
-		healthy := z.healthy(v)
-		is.exists = len(healthy) > 0
-		if p.qtype == dns.TypeSRV {
-			z.prepareSRV(is, p, healthy)
-		} else {
-			if p.qtype != dns.TypeTXT {
-				is.most = z.cfg.ARecordLimit
-			}
-			z.prepareService(is, p, healthy)
-		}
+		is.shuffled, is.ttl = true, z.serviceTTL(p.lookup.name)
+		z.prepareInstances(is, p, z.healthy(v))
+	case *api.QueryResult: // the query says what is healthy, and in which order
+		is.ttl = z.queryTTL(v)
+		z.prepareInstances(is, p, v.Nodes)
 	}
 	for i := range is.units {
 		is.unresolved = is.unresolved || is.units[i].host != ""
 	}
 	return is
+}
+
+// prepareInstances makes the records of the instances of a service.
+func (z *zone) prepareInstances(is *prepared, p *plan, all []*api.ServiceHealth) {
+	is.exists, is.mostPlain = len(all) > 0, 8
+	if z.cfg.UDPAnswerLimit > 0 {
+		is.mostPlain = min(8, z.cfg.UDPAnswerLimit)
+	}
+	if p.qtype == dns.TypeSRV {
+		z.prepareSRV(is, p, all)
+		return
+	}
+	if p.qtype != dns.TypeTXT {
+		is.most = z.cfg.ARecordLimit
+	}
+	z.prepareService(is, p, all)
 }
 
 // healthy keeps the instances that may be given to clients.
@@ -231,7 +241,7 @@ func number(all []unit) {
 // prepareService makes the records of a service other than SRV: one for each
 // address, whichever instances share it.
 func (z *zone) prepareService(is *prepared, p *plan, all []*api.ServiceHealth) {
-	ttl := z.serviceTTL(p.lookup.name)
+	ttl := is.ttl
 	seen := map[string]bool{}
 	first := func(what, key string) bool {
 		if seen[what+key] {
@@ -275,7 +285,7 @@ func (z *zone) addressOf(h *api.ServiceHealth, p *plan) string {
 // prepareSRV makes the SRV records of a service, with the addresses of their
 // targets.
 func (z *zone) prepareSRV(is *prepared, p *plan, all []*api.ServiceHealth) {
-	ttl := z.serviceTTL(p.lookup.name)
+	ttl := is.ttl
 	type place struct {
 		node, address string
 		port          int

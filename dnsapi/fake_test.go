@@ -18,13 +18,15 @@ import (
 // catalog is a Caller over a list of instances. Results are shared, as the
 // server shares them, until set changes what there is.
 type catalog struct {
-	mu     sync.Mutex
-	nodes  []*api.Node
-	health []*api.ServiceHealth
-	shared map[string]*api.Response
-	asked  []*api.Request
-	fail   error         // what every call ends with
-	hold   chan struct{} // calls about the service "held" wait for it
+	mu    sync.Mutex
+	nodes []*api.Node
+	// queries find what is given here, by name.
+	queries map[string]*api.QueryResult
+	health  []*api.ServiceHealth
+	shared  map[string]*api.Response
+	asked   []*api.Request
+	fail    error         // what every call ends with
+	hold    chan struct{} // calls about the service "held" wait for it
 }
 
 // set replaces the catalog; nodes without instances come after those that have.
@@ -56,6 +58,12 @@ func (c *catalog) Call(ctx context.Context, req *api.Request) (*api.Response, er
 	}
 	if c.fail != nil {
 		return nil, c.fail
+	}
+	if q, ok := req.Args.(*api.QueryExecuteArgs); ok {
+		if r := c.queries[q.Query]; r != nil {
+			return &api.Response{Value: r}, nil
+		}
+		return &api.Response{}, api.ErrNoQuery
 	}
 	value, key := c.look(req)
 	key = req.Op.Name + " " + key + " " + req.Datacenter

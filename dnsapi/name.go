@@ -40,7 +40,7 @@ func (z *zone) interpret(labels []string, domain string, qtype uint16) lookup {
 		case "service":
 			l.kind = aService
 		case "query":
-			l.kind, l.name = aQuery, strings.Join(before, ".")
+			l.kind = aQuery
 		case "addr":
 			l.kind, l.name = anAddress, strings.Join(before, ".")
 		case "connect", "ingress", "virtual":
@@ -59,8 +59,11 @@ func (z *zone) interpret(labels []string, domain string, qtype uint16) lookup {
 		if strings.EqualFold(l.dc, z.cfg.Datacenter) {
 			l.dc = ""
 		}
-		if l.kind == aService {
+		switch l.kind {
+		case aService:
 			l.name, l.tag = serviceAndTag(before)
+		case aQuery:
+			l.name = queryName(before)
 		}
 		return l
 	}
@@ -79,6 +82,14 @@ func serviceAndTag(labels []string) (service, tag string) {
 		return service, tag
 	}
 	return labels[n-1], strings.Join(labels[:n-1], ".")
+}
+
+// queryName reads the name of a query, which may have dots, and "_query._tcp".
+func queryName(labels []string) string {
+	if len(labels) == 2 && strings.HasPrefix(labels[0], "_") && labels[1] == "_tcp" {
+		return labels[0][1:]
+	}
+	return strings.Join(labels, ".")
 }
 
 // datacenter reads what may stand between the kind of a name and the domain: a

@@ -112,11 +112,7 @@ const (
 // leads to.
 func (z *zone) alias(ctx context.Context, q *question, p *plan, is *prepared, depth int) *reply {
 	host := is.hosts[rand.IntN(len(is.hosts))]
-	ttl := z.cfg.NodeTTL
-	if p.kind == aService {
-		ttl = z.serviceTTL(p.lookup.name)
-	}
-	cname, err := newRecord("", &dns.CNAME{Hdr: z.header(dns.TypeCNAME, ttl), Target: dns.Fqdn(host)})
+	cname, err := newRecord("", &dns.CNAME{Hdr: z.header(dns.TypeCNAME, is.ttl), Target: dns.Fqdn(host)})
 	if err != nil {
 		return z.negative(p.domain, dns.RcodeSuccess)
 	}

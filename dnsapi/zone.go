@@ -69,6 +69,15 @@ func (z *zone) serviceTTL(service string) time.Duration {
 	return 0
 }
 
+// queryTTL is the TTL of the records of what a prepared query finds: its own, or
+// that of the service.
+func (z *zone) queryTTL(r *api.QueryResult) time.Duration {
+	if ttl, err := time.ParseDuration(r.DNS.TTL); err == nil {
+		return ttl
+	}
+	return z.serviceTTL(strings.ToLower(r.Service))
+}
+
 func seconds(d time.Duration) uint32 { return uint32(min(max(d, 0)/time.Second, 1<<31-1)) }
 
 // within splits off the domain that a name belongs to.
@@ -140,10 +149,10 @@ func (z *zone) call(ctx context.Context, op *api.Op, args any, dc string) (*api.
 	return z.ask.Call(ctx, &api.Request{Op: op, Args: args, Query: z.query(), Token: z.cfg.Token, Datacenter: dc})
 }
 
-// failure is the answer when the catalog could not be asked. A datacenter that
-// nobody knows is a name that does not exist.
+// failure is the answer when the catalog could not be asked. A datacenter or a
+// query that nobody knows is a name that does not exist.
 func (z *zone) failure(domain string, err error) (*reply, error) {
-	if api.KindOf(err) == api.NoPath {
+	if kind := api.KindOf(err); kind == api.NoPath || kind == api.NotFound {
 		return z.negative(domain, dns.RcodeNameError), nil
 	}
 	return &reply{rcode: dns.RcodeServerFailure, authoritative: true}, err
