@@ -65,11 +65,19 @@ type Agent struct {
 	log   *slog.Logger
 	bound map[*api.Op]localFunc
 
-	local       *local
-	sync        *syncer
-	runner      runner
-	registering sync.Mutex // held while a registration is taken over, so that no two mix
-	events      *eventBuffer
+	local  *local
+	sync   *syncer
+	runner runner
+	states *states
+	events *eventBuffer
+
+	started chan struct{} // closed when all checks run
+	ended   chan struct{} // closed when Run is told to end
+
+	// registering is held while a registration is taken over, so that no two mix.
+	// It is the first lock to take.
+	registering sync.Mutex
+	restored    bool // the services of the data directory were taken over
 
 	draining chan struct{}
 }
@@ -83,8 +91,9 @@ func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
 		cfg.Authorizer = func(string) acl.Authorizer { return acl.AllowAll{} }
 	}
 	a := &Agent{
-		cfg: cfg, next: next, log: log, local: newLocal(), sync: newSyncer(), bound: map[*api.Op]localFunc{},
-		events: newEventBuffer(), draining: make(chan struct{}), runner: runner{started: make(chan struct{})},
+		cfg: cfg, next: next, log: log, bound: map[*api.Op]localFunc{},
+		local: newLocal(), sync: newSyncer(), states: newStates(cfg.DataDir, log), events: newEventBuffer(),
+		started: make(chan struct{}), ended: make(chan struct{}), draining: make(chan struct{}),
 	}
 	bind(a, api.AgentSelf, a.self)
 	bindAs(a, api.AgentMembers, a.members)

@@ -11,7 +11,7 @@ import (
 )
 
 // putCheck takes over a check whose definition was found good.
-func (a *Agent) putCheck(def *api.CheckRegistration, from check.Origin) {
+func (a *Agent) putCheck(def *api.CheckRegistration, from check.Origin) *localCheck {
 	row := &api.Check{
 		Node: a.cfg.Node.Node, CheckID: def.Key(), Name: def.Name, Status: def.Status, Notes: def.Notes,
 		ServiceID: def.ServiceID, ServiceTags: []string{}, Type: def.Type(),
@@ -29,8 +29,16 @@ func (a *Agent) putCheck(def *api.CheckRegistration, from check.Origin) {
 		a.stopCheck(old)
 	}
 	a.startCheck(c)
-	if from == check.FromAPI {
-		a.save(checkFile(row.CheckID), savedCheck{Check: row, Registration: def, Token: def.Token})
+	return c
+}
+
+// saveCheck keeps a check for a restart, unless a file of the configuration does.
+func (a *Agent) saveCheck(c *localCheck) {
+	row, _ := a.local.latest(c)
+	if c.from == check.FromAPI {
+		a.save(checkFile(row.CheckID), savedCheck{Check: row, Registration: c.def, Token: c.token})
+	} else {
+		a.unsave(checkFile(row.CheckID))
 	}
 }
 
@@ -42,7 +50,7 @@ func (a *Agent) removeCheck(id string) bool {
 	}
 	a.stopCheck(c)
 	a.unsave(checkFile(id))
-	a.unsave(stateFile(id))
+	a.states.forget(id)
 	return true
 }
 
@@ -64,10 +72,10 @@ func (a *Agent) checkRegister(ctx context.Context, who caller, q *api.CheckRegis
 				return err
 			}
 		}
-		if _, err := check.New(&def, check.FromAPI, a.checkOptions()); err != nil {
+		if _, err := check.New(&def, check.FromAPI, a.checkOptions(def.Token)); err != nil {
 			return err
 		}
-		a.putCheck(&def, check.FromAPI)
+		a.saveCheck(a.putCheck(&def, check.FromAPI))
 		return nil
 	})
 	if err == nil {
@@ -98,30 +106,64 @@ func (a *Agent) checkDeregister(ctx context.Context, who caller, q *api.LocalChe
 
 // note sets a TTL check to a status.
 func (a *Agent) note(status string) func(context.Context, caller, *api.CheckNoteArgs) (api.Nothing, error) {
-	return func(_ context.Context, who caller, q *api.CheckNoteArgs) (api.Nothing, error) {
-		return api.Nothing{}, a.update(who, q.ID, status, q.Note)
+	return func(ctx context.Context, who caller, q *api.CheckNoteArgs) (api.Nothing, error) {
+		return api.Nothing{}, a.update(ctx, who, q.ID, status, q.Note)
 	}
 }
 
-func (a *Agent) checkUpdate(_ context.Context, who caller, q *api.CheckUpdateArgs) (api.Nothing, error) {
-	return api.Nothing{}, a.update(who, q.ID, q.Update.Status, q.Update.Output)
+func (a *Agent) checkUpdate(ctx context.Context, who caller, q *api.CheckUpdateArgs) (api.Nothing, error) {
+	return api.Nothing{}, a.update(ctx, who, q.ID, q.Update.Status, q.Update.Output)
 }
 
 // update sets the state of a TTL check.
-func (a *Agent) update(who caller, id, status, output string) error {
-	c, service := a.local.find(id)
-	if err := a.mustWrite(who, service); err != nil {
+func (a *Agent) update(ctx context.Context, who caller, id, status, output string) error {
+	c, row := a.local.find(id)
+	if c == nil {
+		if err := a.mustWrite(who, ""); err != nil {
+			return err
+		}
+		return api.Errorf(api.NotFound, "Unknown check ID %q. Ensure that the check ID is passed, not the check name.", id)
+	}
+	if err := a.mustWrite(who, row.ServiceName); err != nil {
 		return err
 	}
-	if c == nil {
-		return api.Errorf(api.NotFound, "Unknown check ID %q. Ensure that the check ID is passed, not the check name.", id)
+	if row.Type != api.CheckTTL {
+		return api.Errorf(api.Rejected, "CheckID %q does not have associated TTL", id)
+	}
+	if err := a.awaitStart(ctx); err != nil {
+		return err
 	}
 	ttl := a.ttl(c)
 	if ttl == nil {
-		return api.Errorf(api.Rejected, "CheckID %q does not have associated TTL", id)
+		return api.Errorf(api.Unavailable, "check %q has been removed, or the agent is stopping", id)
 	}
 	ttl.Update(status, output)
+	if c.from == check.FromAPI {
+		a.states.note(c)
+	}
 	return nil
+}
+
+// startWait is how much earlier than Run a request may come.
+const startWait = 500 * time.Millisecond
+
+// awaitStart waits until the checks run: who answers requests may be faster.
+func (a *Agent) awaitStart(ctx context.Context) error {
+	select {
+	case <-a.started:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(startWait)
+	defer timer.Stop()
+	select {
+	case <-a.started:
+		return nil
+	case <-timer.C:
+		return api.Errorf(api.Unavailable, "the checks of this agent do not run yet")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Reasons of maintenance when none is given.

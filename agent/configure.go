@@ -14,6 +14,7 @@ import (
 func (a *Agent) Configure(services []*api.ServiceDefinition, checks []*api.CheckRegistration) error {
 	a.registering.Lock()
 	defer a.registering.Unlock()
+	a.restoreServices()
 	keepServices, keepChecks, err := a.examine(services, checks)
 	if err != nil {
 		return err
@@ -28,8 +29,7 @@ func (a *Agent) Configure(services []*api.ServiceDefinition, checks []*api.Check
 		a.unsave(serviceFile(def.ID))
 	}
 	for _, def := range checks {
-		a.putCheck(def, check.FromFile)
-		a.unsave(checkFile(def.Key()))
+		a.saveCheck(a.putCheck(def, check.FromFile))
 	}
 	for _, id := range a.local.checksFromFiles(keepChecks) {
 		a.removeCheck(id)
@@ -48,7 +48,7 @@ func (a *Agent) examine(services []*api.ServiceDefinition, checks []*api.CheckRe
 		keepServices[def.ID] = true
 		for _, c := range def.AllChecks() {
 			keepChecks[c.Key()] = true
-			if _, err := check.New(c, check.FromFile, a.checkOptions()); err != nil {
+			if _, err := check.New(c, check.FromFile, a.checkOptions(c.Token)); err != nil {
 				return nil, nil, fmt.Errorf("service %q: check %q: %w", def.ID, c.Key(), err)
 			}
 		}
@@ -57,15 +57,23 @@ func (a *Agent) examine(services []*api.ServiceDefinition, checks []*api.CheckRe
 		if err := def.Validate(); err != nil {
 			return nil, nil, fmt.Errorf("check %q: %w", def.Key(), err)
 		}
-		if def.ServiceID != "" && !keepServices[def.ServiceID] && a.local.service(def.ServiceID) == nil {
+		if def.ServiceID != "" && !keepServices[def.ServiceID] && !a.local.registered(def.ServiceID) {
 			return nil, nil, fmt.Errorf("check %q: unknown service %q", def.Key(), def.ServiceID)
 		}
-		if _, err := check.New(def, check.FromFile, a.checkOptions()); err != nil {
+		if _, err := check.New(def, check.FromFile, a.checkOptions(def.Token)); err != nil {
 			return nil, nil, fmt.Errorf("check %q: %w", def.Key(), err)
 		}
 		keepChecks[def.Key()] = true
 	}
 	return keepServices, keepChecks, nil
+}
+
+// registered reports whether there is a service that came over the API.
+func (l *local) registered(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.services[id]
+	return s != nil && s.from == check.FromAPI
 }
 
 // servicesFromFiles lists the services that came from files and are not to be kept.

@@ -2,12 +2,24 @@
 //
 // Owns. What the agent tells about itself: configuration, members, version,
 // host, statistics; the events that it has taken notice of; what requests leave
-// out and the agent fills in.
+// out and the agent fills in. The services
+// and checks of this node: who registers them, their checks at work, maintenance,
+// the files that keep them for a restart, and anti-entropy, which makes the
+// catalog follow.
 //
 // Never. It holds no replicated state and speaks no HTTP.
 //
-// Goroutines. None. An Agent may be called concurrently.
+// Goroutines. Run owns them all: one for the catalog, one for states on disk, one
+// that removes what is critical for too long, and one for each check but those
+// with a TTL. Before Run registrations are taken over and nothing else happens;
+// when it returns nothing is left. An Agent may be called concurrently.
 //
 // Promises. It implements api.Caller: verbs about this agent are answered here,
-// all others are passed on to the next Caller unchanged but for defaults.
+// all others are passed on to the next Caller unchanged but for defaults. What is
+// registered here is true: whatever the catalog says otherwise is corrected, at
+// once or with the next full comparison. A registration is answered when it is on
+// disk, and in the catalog unless that cannot be reached soon.
+//
+// Locks are taken in this order: registering, runner.mu, those of TTL checks,
+// local.mu. Checks are waited for while registering alone is held.
 package agent

@@ -2,7 +2,9 @@ package agent
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"curia/api"
@@ -10,12 +12,17 @@ import (
 )
 
 // local is what this agent knows of the services and checks of its node. It is
-// the truth about them: the catalog follows. Safe for concurrent use.
+// the truth about them: the catalog follows. Safe for concurrent use. No other
+// lock is taken under its own, not even by what it calls.
 type local struct {
 	mu       sync.Mutex
 	services map[string]*localService
 	checks   map[string]*localCheck
-	// gone holds what is to be removed from the catalog, with the token to do it.
+	// stale is what the catalog has not, or differently, by ID.
+	staleServices map[string]*localService
+	staleChecks   map[string]*localCheck
+	staleNode     bool
+	// gone is what is to be removed from the catalog, with the token to do it.
 	goneServices, goneChecks map[string]string
 	changed                  chan struct{} // closed and replaced by every change
 }
@@ -23,29 +30,31 @@ type local struct {
 // localService is a service of this agent. Its row is immutable; the rest is
 // guarded by local.mu.
 type localService struct {
-	row    *api.Service
-	token  string
-	from   check.Origin
-	synced bool
+	row   *api.Service
+	token string
+	from  check.Origin
 }
 
 // localCheck is a check of this agent. Its row is immutable and replaced by
-// every result.
+// every result; it and what follows the definition is guarded by local.mu.
 type localCheck struct {
-	row    *api.Check
-	def    *api.CheckRegistration // nil: a check of maintenance, which never runs
-	token  string
-	from   check.Origin
-	synced bool
+	def   *api.CheckRegistration // nil: a check of maintenance, which never runs
+	token string
+	from  check.Origin
+
+	row *api.Check
 	// deferred pushes an output that changed alone; nil when none is waiting.
 	deferred      *time.Timer
 	criticalSince time.Time // zero unless critical
-	running       *running  // nil until the agent runs, and for maintenance; guarded by runner.mu
+
+	run   running
+	noted atomic.Bool // an update waits to be written to disk
 }
 
 func newLocal() *local {
 	return &local{
 		services: map[string]*localService{}, checks: map[string]*localCheck{},
+		staleServices: map[string]*localService{}, staleChecks: map[string]*localCheck{},
 		goneServices: map[string]string{}, goneChecks: map[string]string{},
 		changed: make(chan struct{}),
 	}
@@ -77,23 +86,43 @@ func (l *local) check(id string) *api.Check {
 	return nil
 }
 
-// find returns a check and the name of its service; nil if there is no such check.
-func (l *local) find(id string) (c *localCheck, service string) {
+// find returns a check and its row; nil if there is no such check.
+func (l *local) find(id string) (*localCheck, *api.Check) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c = l.checks[id]; c != nil {
-		service = c.row.ServiceName
+	if c := l.checks[id]; c != nil {
+		return c, c.row
 	}
-	return c, service
+	return nil, nil
+}
+
+// all lists the checks.
+func (l *local) all() []*localCheck {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]*localCheck, 0, len(l.checks))
+	for _, c := range l.checks {
+		out = append(out, c)
+	}
+	return out
+}
+
+// latest returns the row of a check, and whether the agent still has it.
+func (l *local) latest(c *localCheck) (row *api.Check, current bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return c.row, l.checks[c.row.CheckID] == c
 }
 
 // rows returns all services and checks, and the channel of the next change.
 func (l *local) rows() (services []*api.Service, checks []*api.Check, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	services = make([]*api.Service, 0, len(l.services))
 	for _, s := range l.services {
 		services = append(services, s.row)
 	}
+	checks = make([]*api.Check, 0, len(l.checks))
 	for _, c := range l.checks {
 		checks = append(checks, c.row)
 	}
@@ -106,12 +135,35 @@ func (l *local) instances() []*api.Service {
 	return services
 }
 
-// putService sets a service.
+// awaited returns the row of a service, nil if there is none, and the channel of
+// the next change.
+func (l *local) awaited(id string) (*api.Service, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.services[id]; s != nil {
+		return s.row, l.changed
+	}
+	return nil, l.changed
+}
+
+// putService sets a service. Checks that it has already learn its new name and tags.
 func (l *local) putService(row *api.Service, token string, from check.Origin) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	old := l.services[row.ID]
+	s := &localService{row: row, token: token, from: from}
 	delete(l.goneServices, row.ID)
-	l.services[row.ID] = &localService{row: row, token: token, from: from}
+	l.services[row.ID], l.staleServices[row.ID] = s, s
+	if old != nil && (old.row.Service != row.Service || !slices.Equal(old.row.Tags, row.Tags)) {
+		for id, c := range l.checks {
+			if c.row.ServiceID == row.ID {
+				named := *c.row
+				named.ServiceName, named.ServiceTags = row.Service, row.Tags
+				c.row = &named
+				l.staleChecks[id] = c
+			}
+		}
+	}
 	l.touch()
 }
 
@@ -125,6 +177,7 @@ func (l *local) dropService(id string) bool {
 		return false
 	}
 	delete(l.services, id)
+	delete(l.staleServices, id)
 	l.goneServices[id] = s.token
 	l.touch()
 	return true
@@ -136,19 +189,31 @@ func (l *local) dropService(id string) bool {
 func (l *local) putCheck(c *localCheck) (old *localCheck) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.goneChecks, c.row.CheckID)
-	if old = l.checks[c.row.CheckID]; old != nil {
+	id := c.row.CheckID
+	delete(l.goneChecks, id)
+	if old = l.checks[id]; old != nil {
 		old.stopDeferred()
 		if old.def != nil && c.def != nil {
-			c.row.Status, c.row.Output, c.criticalSince = old.row.Status, old.row.Output, old.criticalSince
+			row := *c.row
+			row.Status, row.Output = old.row.Status, old.row.Output
+			c.row, c.criticalSince = &row, old.criticalSince
 		}
 	}
 	if c.row.Status == api.Critical && c.criticalSince.IsZero() {
 		c.criticalSince = time.Now()
 	}
-	l.checks[c.row.CheckID] = c
+	l.checks[id], l.staleChecks[id] = c, c
 	l.touch()
 	return old
+}
+
+// restate gives a check that does not run yet the output that it had before.
+func (l *local) restate(c *localCheck, output string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	row := *c.row
+	row.Output = output
+	c.row = &row
 }
 
 // dropCheck removes a check and returns it, nil if there was none.
@@ -161,6 +226,7 @@ func (l *local) dropCheck(id string) *localCheck {
 	}
 	c.stopDeferred()
 	delete(l.checks, id)
+	delete(l.staleChecks, id)
 	l.goneChecks[id] = c.token
 	l.touch()
 	return c
@@ -197,14 +263,12 @@ const (
 
 // result takes the result of a check, if it is still the one that runs. An
 // output that changes alone is pushed after a while of about delay, once for all
-// changes until then; later is called then.
+// changes until then; due is called then.
 func (l *local) result(c *localCheck, r check.Result, delay time.Duration, due func()) urgency {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.checks[c.row.CheckID] != c {
-		return never
-	}
-	if c.row.Status == r.Status && c.row.Output == r.Output {
+	id := c.row.CheckID
+	if l.checks[id] != c || c.row.Status == r.Status && c.row.Output == r.Output {
 		return never
 	}
 	row := *c.row
@@ -220,13 +284,21 @@ func (l *local) result(c *localCheck, r check.Result, delay time.Duration, due f
 	l.touch()
 	if changed || delay <= 0 {
 		c.stopDeferred()
-		c.synced = false
+		l.staleChecks[id] = c
 		return now
 	}
-	if c.deferred == nil && c.synced {
+	// A stale check is pushed soon anyway, with what it says by then.
+	if c.deferred == nil && l.staleChecks[id] != c {
 		c.deferred = time.AfterFunc(delay/2+rand.N(delay), func() { l.undefer(c, due) })
 	}
 	return later
+}
+
+// undeferred forgets what is deferred of a check.
+func (l *local) undeferred(c *localCheck) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.stopDeferred()
 }
 
 // undefer ends the deferral of a check.
@@ -235,7 +307,7 @@ func (l *local) undefer(c *localCheck, due func()) {
 	current := l.checks[c.row.CheckID] == c && c.deferred != nil
 	if current {
 		c.deferred = nil
-		c.synced = false
+		l.staleChecks[c.row.CheckID] = c
 	}
 	l.mu.Unlock()
 	if current {
@@ -243,14 +315,14 @@ func (l *local) undefer(c *localCheck, due func()) {
 	}
 }
 
-// overdue lists the services that one of whose checks has been critical for
+// overdue lists the services that have a check which has been critical for
 // longer than it says.
 func (l *local) overdue(at time.Time) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out []string
 	for _, c := range l.checks {
-		if c.def == nil || c.row.ServiceID == "" || c.criticalSince.IsZero() {
+		if c.def == nil || c.row.ServiceID == "" || c.criticalSince.IsZero() || slices.Contains(out, c.row.ServiceID) {
 			continue
 		}
 		if after := c.def.ReapAfter(); after > 0 && at.Sub(c.criticalSince) > after {
@@ -258,4 +330,12 @@ func (l *local) overdue(at time.Time) []string {
 		}
 	}
 	return out
+}
+
+// running is a check at work; guarded by runner.mu. The zero value waits for the
+// agent to run.
+type running struct {
+	ttl  *check.TTL // not nil for TTL checks, which have no goroutine
+	stop func()     // returns when no report can come any more; nil unless it runs
+	over bool       // it was stopped and must not start again
 }

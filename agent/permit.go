@@ -49,6 +49,15 @@ func (a *Agent) mustWrite(who caller, service string) error {
 	return who.must(acl.Need{Resource: acl.Node, Access: acl.Write, Name: a.cfg.Node.Node})
 }
 
+// mustRead refuses a caller who may not see the checks of a service, or, when the
+// name is empty, those of the node.
+func (a *Agent) mustRead(who caller, service string) error {
+	if service != "" {
+		return who.mustService(acl.Read, service)
+	}
+	return who.must(acl.Need{Resource: acl.Node, Access: acl.Read, Name: a.cfg.Node.Node})
+}
+
 // visible keeps what the caller may see.
 func visible[T interface{ CanRead(acl.Authorizer) bool }](all []T, who caller) []T {
 	kept := make([]T, 0, len(all))

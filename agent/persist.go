@@ -1,7 +1,7 @@
 package agent
 
 import (
-	"context"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -18,9 +18,8 @@ import (
 )
 
 // What was registered over the API is kept in files of the data directory, one
-// for each service, check and state of a TTL check, named after the hash of the
-// ID. They are written atomically; files that cannot be read are reported and
-// skipped.
+// for each service and check, named after the hash of the ID. They are written
+// atomically; files that cannot be read are reported and skipped.
 
 type savedService struct {
 	Token   string
@@ -33,13 +32,6 @@ type savedCheck struct {
 	Token        string
 }
 
-type savedState struct {
-	CheckID string
-	Status  string
-	Output  string
-	Expires int64 // seconds since 1970
-}
-
 func fileOf(dir, id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return filepath.Join(dir, hex.EncodeToString(sum[:]))
@@ -47,7 +39,6 @@ func fileOf(dir, id string) string {
 
 func serviceFile(id string) string { return fileOf("services", id) }
 func checkFile(id string) string   { return fileOf("checks", id) }
-func stateFile(id string) string   { return fileOf(filepath.Join("checks", "state"), id) }
 
 // save writes a file of the data directory. A failure is logged: the agent goes
 // on with what it has in memory.
@@ -78,16 +69,32 @@ func (a *Agent) unsave(name string) {
 // configuration files win over what has the same ID, which is forgotten. It is
 // called once, after Configure and before Run.
 func (a *Agent) Restore() {
+	a.registering.Lock()
+	defer a.registering.Unlock()
+	a.restoreServices()
+	states := a.states.load(time.Now())
+	eachSaved(a, "checks", func(s *savedCheck) error { return a.restoreCheck(s, states) })
+	for id := range states {
+		if a.local.check(id) == nil {
+			a.states.forget(id)
+		}
+	}
+}
+
+// restoreServices takes over the services, once: definitions of checks may name
+// them, and those of services replace them.
+func (a *Agent) restoreServices() {
+	if a.restored {
+		return
+	}
+	a.restored = true
 	eachSaved(a, "services", func(s *savedService) error {
-		if s.Service == nil || s.Service.ID == "" {
+		if s.Service == nil || s.Service.ID == "" || s.Service.Service == "" {
 			return errors.New("it holds no service")
 		}
-		if a.local.service(s.Service.ID) == nil {
-			a.local.putService(s.Service, s.Token, check.FromAPI)
-		}
+		a.local.putService(s.Service, s.Token, check.FromAPI)
 		return nil
 	})
-	eachSaved(a, "checks", a.restoreCheck)
 }
 
 // eachSaved reads the files of a directory.
@@ -124,104 +131,32 @@ func eachSaved[T any](a *Agent, dir string, take func(*T) error) {
 
 // restoreCheck takes over a check from before: critical, or with the state that
 // a TTL check had when that has not expired.
-func (a *Agent) restoreCheck(s *savedCheck) error {
+func (a *Agent) restoreCheck(s *savedCheck, states map[string]savedState) error {
 	if s.Check == nil || s.Check.CheckID == "" {
 		return errors.New("it holds no check")
 	}
 	id := s.Check.CheckID
-	a.local.mu.Lock()
-	known := a.local.checks[id] != nil
-	orphan := s.Check.ServiceID != "" && a.local.services[s.Check.ServiceID] == nil
-	a.local.mu.Unlock()
+	orphan := s.Check.ServiceID != "" && a.local.service(s.Check.ServiceID) == nil
 	switch {
-	case known:
-		return nil
-	case orphan:
+	case orphan, a.local.check(id) != nil:
 		a.unsave(checkFile(id))
-		a.unsave(stateFile(id))
+		a.states.forget(id)
 		return nil
 	case s.Registration == nil:
-		s.Check.Status = api.Critical
+		s.Check.Node, s.Check.Status = a.cfg.Node.Node, api.Critical
 		a.local.putCheck(&localCheck{row: s.Check, token: s.Token})
 		return nil
 	}
 	def := s.Registration
-	if _, err := check.New(def, check.FromAPI, a.checkOptions()); err != nil {
+	if def.Key() != id {
+		return errors.New("it is not about the check that it names")
+	}
+	if _, err := check.New(def, check.FromAPI, a.checkOptions(s.Token)); err != nil {
 		return err
 	}
-	def.Status = api.Critical
-	var output string
-	var state savedState
-	if b, err := os.ReadFile(filepath.Join(a.cfg.DataDir, stateFile(id))); err == nil && json.Unmarshal(b, &state) == nil {
-		if time.Unix(state.Expires, 0).After(time.Now()) {
-			def.Status, output = state.Status, state.Output
-		} else {
-			a.unsave(stateFile(id))
-		}
-	}
-	a.putCheck(def, check.FromAPI)
-	if output != "" {
-		a.local.mu.Lock()
-		c := a.local.checks[id]
-		row := *c.row
-		row.Output = output
-		c.row = &row
-		a.local.mu.Unlock()
-	}
+	state := states[id]
+	def.Token, def.Status = s.Token, cmp.Or(state.Status, api.Critical)
+	c := a.putCheck(def, check.FromAPI)
+	a.local.restate(c, state.Output)
 	return nil
-}
-
-// saveEvery is how often states of TTL checks are written, all at once.
-const saveEvery = 200 * time.Millisecond
-
-// saveTTLs writes the states of TTL checks behind their updates, and at the end.
-// A state that is only refreshed is written again when half of what is on disk
-// has passed.
-func (a *Agent) saveTTLs(ctx context.Context) error {
-	if a.cfg.DataDir == "" {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
-	last := map[string]savedState{}
-	for {
-		select {
-		case <-ctx.Done():
-			a.saveStates(last)
-			return ctx.Err()
-		case <-tick.C:
-			a.saveStates(last)
-		}
-	}
-}
-
-// saveStates writes the states that a restart could lose. last holds what was
-// written.
-func (a *Agent) saveStates(last map[string]savedState) {
-	a.local.mu.Lock()
-	all := make([]*localCheck, 0, len(a.local.checks))
-	for _, c := range a.local.checks {
-		all = append(all, c)
-	}
-	a.local.mu.Unlock()
-	for _, c := range all {
-		// A TTL reports while it holds its own lock: ask it without any of ours.
-		ttl := a.ttl(c)
-		if ttl == nil || c.from != check.FromAPI {
-			continue
-		}
-		expires := ttl.Deadline().Unix()
-		a.local.mu.Lock()
-		s := savedState{CheckID: c.row.CheckID, Status: c.row.Status, Output: c.row.Output, Expires: expires}
-		current := a.local.checks[s.CheckID] == c
-		a.local.mu.Unlock()
-		was, had := last[s.CheckID]
-		fresh := time.Duration(s.Expires-was.Expires)*time.Second < time.Duration(c.def.TTL)/2
-		if !current || had && was.Status == s.Status && was.Output == s.Output && fresh {
-			continue
-		}
-		last[s.CheckID] = s
-		a.save(stateFile(s.CheckID), s)
-	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"curia/api"
 	"curia/check"
 )
 
@@ -17,45 +16,39 @@ const reapEvery = 15 * time.Second
 // runner starts and stops checks. Those that are registered before the agent
 // runs are started when it does.
 type runner struct {
-	mu      sync.Mutex
-	ctx     context.Context // nil until the agent runs
-	started chan struct{}   // closed when it does
-	checks  sync.WaitGroup
-}
-
-// running is a check at work.
-type running struct {
-	ttl  *check.TTL // not nil for TTL checks, which have no goroutine
-	stop func()     // returns when no report can come any more
+	// mu guards running of all checks. While it is held, the locks of local and of
+	// TTL checks may be taken; a check is waited for without it.
+	mu     sync.Mutex
+	ctx    context.Context // nil unless the agent runs
+	checks sync.WaitGroup  // goroutines of checks
 }
 
 // Started is closed when the agent runs: from then on registrations reach the
 // catalog before they are answered.
-func (a *Agent) Started() <-chan struct{} { return a.runner.started }
+func (a *Agent) Started() <-chan struct{} { return a.started }
 
-// Run runs the checks and keeps the catalog in step until ctx ends. It is called
-// once.
+// Run runs the checks and keeps the catalog in step until ctx ends, whose error it
+// returns. It is called once.
 func (a *Agent) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer a.runner.checks.Wait()
+	defer a.stopAll()
+	checking, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.runner.mu.Lock()
-	a.runner.ctx = ctx
+	a.runner.ctx = checking
 	a.runner.mu.Unlock()
-	close(a.runner.started)
-	a.local.mu.Lock()
-	var waiting []*localCheck
-	for _, c := range a.local.checks {
-		waiting = append(waiting, c)
-	}
-	a.local.mu.Unlock()
-	for _, c := range waiting {
+	for _, c := range a.local.all() {
 		a.startCheck(c)
 	}
+	close(a.started)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.syncLoop(ctx) })
 	group.Go(func() error { return a.reapCritical(ctx) })
-	group.Go(func() error { return a.saveTTLs(ctx) })
+	group.Go(func() error { return a.states.run(ctx, a.state) })
+	group.Go(func() error {
+		<-ctx.Done()
+		close(a.ended)
+		return ctx.Err()
+	})
 	return group.Wait()
 }
 
@@ -66,6 +59,18 @@ func (a *Agent) runs() bool {
 	return a.runner.ctx != nil && a.runner.ctx.Err() == nil
 }
 
+// stopAll leaves nothing of the checks behind.
+func (a *Agent) stopAll() {
+	a.runner.mu.Lock()
+	a.runner.ctx = nil
+	a.runner.mu.Unlock()
+	for _, c := range a.local.all() {
+		a.stopCheck(c)
+		a.local.undeferred(c)
+	}
+	a.runner.checks.Wait()
+}
+
 // startCheck lets a check run, if the agent does.
 func (a *Agent) startCheck(c *localCheck) {
 	if c.def == nil {
@@ -73,18 +78,19 @@ func (a *Agent) startCheck(c *localCheck) {
 	}
 	a.runner.mu.Lock()
 	defer a.runner.mu.Unlock()
-	if a.runner.ctx == nil || a.runner.ctx.Err() != nil || c.running != nil {
+	if a.runner.ctx == nil || a.runner.ctx.Err() != nil || c.run.stop != nil || c.run.over {
 		return
 	}
-	checker, err := check.New(c.def, c.from, a.checkOptions())
+	row, _ := a.local.latest(c)
+	checker, err := check.New(c.def, c.from, a.checkOptions(c.token))
 	if err != nil {
-		a.log.Error("cannot run a check", "check", c.row.CheckID, "err", err)
+		a.log.Error("cannot run a check", "check", row.CheckID, "err", err)
 		return
 	}
 	report := func(r check.Result) { a.report(c, r) }
 	if ttl, ok := checker.(*check.TTL); ok {
-		ttl.Start(c.row.Output, report)
-		c.running = &running{ttl: ttl, stop: ttl.Stop}
+		ttl.Start(row.Output, report)
+		c.run.ttl, c.run.stop = ttl, ttl.Stop
 		return
 	}
 	ctx, cancel := context.WithCancel(a.runner.ctx)
@@ -93,17 +99,17 @@ func (a *Agent) startCheck(c *localCheck) {
 		defer close(done)
 		_ = checker.Run(ctx, report)
 	})
-	c.running = &running{stop: func() { cancel(); <-done }}
+	c.run.stop = func() { cancel(); <-done }
 }
 
-// stopCheck returns when a check has stopped.
+// stopCheck returns when a check has stopped. It never starts again.
 func (a *Agent) stopCheck(c *localCheck) {
 	a.runner.mu.Lock()
-	r := c.running
-	c.running = nil
+	stop := c.run.stop
+	c.run = running{over: true}
 	a.runner.mu.Unlock()
-	if r != nil {
-		r.stop()
+	if stop != nil {
+		stop()
 	}
 }
 
@@ -111,55 +117,43 @@ func (a *Agent) stopCheck(c *localCheck) {
 func (a *Agent) ttl(c *localCheck) *check.TTL {
 	a.runner.mu.Lock()
 	defer a.runner.mu.Unlock()
-	if c.running == nil {
-		return nil
-	}
-	return c.running.ttl
+	return c.run.ttl
 }
 
-// report takes a result of a check.
+// report takes a result of a check. TTL checks call it while they hold a lock of
+// their own: nothing here may ask or stop a check.
 func (a *Agent) report(c *localCheck, r check.Result) {
 	if a.cfg.Checks.DiscardOutput {
 		r.Output = ""
 	}
 	if a.local.result(c, r, a.cfg.Checks.UpdateInterval, a.sync.kick) == now {
-		a.log.Debug("check changed", "check", c.row.CheckID, "status", r.Status)
+		a.log.Debug("check changed", "check", c.def.Key(), "status", r.Status)
 		a.sync.kick()
 	}
 }
 
-// checkOptions are the settings that all checks share.
-func (a *Agent) checkOptions() check.Options {
+// checkOptions are the settings that all checks share, for one whose registration
+// has the token.
+func (a *Agent) checkOptions(token string) check.Options {
 	o := a.cfg.Checks.Options
 	o.Log = a.log
-	o.Aliased = a.aliased
+	o.Aliased = func(ctx context.Context, node, service string) (check.Aliased, error) {
+		if node == "" || node == a.cfg.Node.Node {
+			return a.aliasedHere(service), nil
+		}
+		return a.aliasedThere(ctx, node, service, token)
+	}
 	return o
 }
 
-// aliased tells an alias about a service of this node; of other nodes it asks
-// the catalog.
-func (a *Agent) aliased(ctx context.Context, node, service string) (check.Aliased, error) {
-	if node == "" || node == a.cfg.Node.Node {
-		services, checks, changed := a.local.rows()
-		out := check.Aliased{Node: a.cfg.Node.Node, Checks: checks, Changed: changed}
-		for _, s := range services {
-			out.ServiceFound = out.ServiceFound || s.ID == service
-		}
-		return out, nil
+// aliasedHere tells an alias about a service of this node.
+func (a *Agent) aliasedHere(service string) check.Aliased {
+	services, checks, changed := a.local.rows()
+	out := check.Aliased{Node: a.cfg.Node.Node, Checks: checks, Changed: changed}
+	for _, s := range services {
+		out.ServiceFound = out.ServiceFound || s.ID == service
 	}
-	checks, err := api.Call(ctx, a.next, api.HealthNode, api.NodeName{Node: node})
-	if err != nil {
-		return check.Aliased{}, err
-	}
-	known, err := api.Call(ctx, a.next, api.CatalogNode, api.NodeName{Node: node})
-	if err != nil {
-		return check.Aliased{}, err
-	}
-	out := check.Aliased{Node: node, Checks: checks}
-	if known != nil {
-		_, out.ServiceFound = known.Services[service]
-	}
-	return out, nil
+	return out
 }
 
 // reapCritical removes services whose checks have been critical for too long
@@ -172,10 +166,29 @@ func (a *Agent) reapCritical(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case at := <-tick.C:
-			for _, id := range a.local.overdue(at) {
-				a.log.Info("removing a service that has been critical for too long", "service", id)
-				a.removeService(id)
-			}
+			a.reap(at)
 		}
 	}
+}
+
+func (a *Agent) reap(at time.Time) {
+	a.registering.Lock()
+	defer a.registering.Unlock()
+	for _, id := range a.local.overdue(at) {
+		a.log.Info("removing a service that has been critical for too long", "service", id)
+		a.removeService(id)
+		a.sync.kick()
+	}
+}
+
+// state is what a restart may lose of a TTL check; false when there is nothing.
+func (a *Agent) state(c *localCheck) (savedState, bool) {
+	// A TTL reports while it holds its own lock: it is asked without any of ours.
+	ttl := a.ttl(c)
+	if ttl == nil {
+		return savedState{}, false
+	}
+	expires := ttl.Deadline()
+	row, current := a.local.latest(c)
+	return savedState{CheckID: row.CheckID, Status: row.Status, Output: row.Output, Expires: expires.Unix()}, current
 }

@@ -19,7 +19,7 @@ import (
 func (a *Agent) registerService(def *api.ServiceDefinition, from check.Origin, replace bool) error {
 	checks := def.AllChecks()
 	for _, c := range checks {
-		if _, err := check.New(c, from, a.checkOptions()); err != nil {
+		if _, err := check.New(c, from, a.checkOptions(c.Token)); err != nil {
 			return err
 		}
 	}
@@ -28,7 +28,7 @@ func (a *Agent) registerService(def *api.ServiceDefinition, from check.Origin, r
 	kept := map[string]bool{}
 	for _, c := range checks {
 		kept[c.Key()] = true
-		a.putCheck(c, from)
+		a.saveCheck(a.putCheck(c, from))
 	}
 	if replace {
 		for _, id := range a.local.checksOf(row.ID) {
@@ -115,8 +115,10 @@ func (a *Agent) services(_ context.Context, who caller, _ *api.None) (map[string
 func (a *Agent) checks(_ context.Context, who caller, _ *api.None) (map[string]*api.Check, error) {
 	_, rows, _ := a.local.rows()
 	out := make(map[string]*api.Check, len(rows))
-	for _, c := range visible(rows, who) {
-		out[c.CheckID] = c
+	for _, c := range rows {
+		if a.mustRead(who, c.ServiceName) == nil {
+			out[c.CheckID] = c
+		}
 	}
 	return out, nil
 }
@@ -131,8 +133,7 @@ func (a *Agent) serviceGet(ctx context.Context, who caller, q *api.LocalServiceA
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
-		_, _, changed := a.local.rows()
-		row := a.local.service(q.ID)
+		row, changed := a.local.awaited(q.ID)
 		if row == nil {
 			return nil, api.Errorf(api.NotFound, "unknown service ID: %s", q.ID)
 		}
@@ -146,6 +147,8 @@ func (a *Agent) serviceGet(ctx context.Context, who caller, q *api.LocalServiceA
 		select {
 		case <-changed:
 		case <-timer.C:
+			return s, nil
+		case <-a.ended:
 			return s, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()

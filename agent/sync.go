@@ -39,6 +39,19 @@ func (s *syncer) kick() {
 	}
 }
 
+// others lists who else waits at this moment.
+func (s *syncer) others() []chan<- struct{} {
+	var all []chan<- struct{}
+	for {
+		select {
+		case w := <-s.waits:
+			all = append(all, w)
+		default:
+			return all
+		}
+	}
+}
+
 // pushed waits until what changed before has been pushed, but not for long: the
 // catalog may not be reachable, and follows when it is.
 func (a *Agent) pushed(ctx context.Context) {
@@ -50,12 +63,15 @@ func (a *Agent) pushed(ctx context.Context) {
 	done := make(chan struct{})
 	select {
 	case a.sync.waits <- done:
+	case <-a.ended:
+		return
 	case <-ctx.Done():
 		a.sync.kick()
 		return
 	}
 	select {
 	case <-done:
+	case <-a.ended:
 	case <-ctx.Done():
 	}
 }
@@ -66,20 +82,20 @@ func (a *Agent) syncLoop(ctx context.Context) error {
 	full, retry := true, retryMin
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var waiting chan<- struct{}
 	for {
+		var waiting []chan<- struct{}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timer.C:
 			full = true
 		case <-a.sync.wake:
-		case waiting = <-a.sync.waits:
+		case first := <-a.sync.waits:
+			waiting = append(a.sync.others(), first)
 		}
 		err := a.syncPass(ctx, full)
-		if waiting != nil {
-			close(waiting)
-			waiting = nil
+		for _, w := range waiting {
+			close(w)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -131,31 +147,40 @@ func (a *Agent) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	services := map[string]*api.Service{}
-	if known != nil {
-		services = known.Services
-	}
-	a.local.compareServices(services)
+	a.local.compareServices(known, &a.cfg.Node)
 	a.local.compareChecks(checks)
 	return nil
 }
 
-func (l *local) compareServices(known map[string]*api.Service) {
+// compareServices compares the services and the node with what the catalog has,
+// nil if it does not know the node.
+func (l *local) compareServices(known *api.NodeServices, node *api.Node) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id := range known {
-		if l.services[id] == nil && id != api.ConsulService {
+	there := map[string]*api.Service{}
+	l.staleNode = true
+	if known != nil {
+		there = known.Services
+		l.staleNode = known.Node == nil || !sameNode(known.Node, node)
+	}
+	for id := range there {
+		if _, removing := l.goneServices[id]; l.services[id] == nil && id != api.ConsulService && !removing {
 			l.goneServices[id] = ""
 		}
 	}
 	for id, s := range l.services {
-		there := known[id]
-		if there != nil && s.row.EnableTagOverride && !slices.Equal(there.Tags, s.row.Tags) {
+		known := there[id]
+		if known != nil && s.row.EnableTagOverride && !slices.Equal(known.Tags, s.row.Tags) {
 			row := *s.row
-			row.Tags = there.Tags
+			row.Tags = known.Tags
 			s.row = &row
+			l.touch()
 		}
-		s.synced = there != nil && sameService(s.row, there)
+		if known != nil && sameService(s.row, known) {
+			delete(l.staleServices, id)
+		} else {
+			l.staleServices[id] = s
+		}
 	}
 }
 
@@ -165,13 +190,22 @@ func (l *local) compareChecks(known []*api.Check) {
 	there := map[string]*api.Check{}
 	for _, c := range known {
 		there[c.CheckID] = c
-		if l.checks[c.CheckID] == nil && c.CheckID != api.SerfHealth && c.ServiceID != api.ConsulService {
+		if _, removing := l.goneChecks[c.CheckID]; l.checks[c.CheckID] == nil && c.CheckID != api.SerfHealth &&
+			c.ServiceID != api.ConsulService && !removing {
 			l.goneChecks[c.CheckID] = ""
 		}
 	}
 	for id, c := range l.checks {
-		c.synced = there[id] != nil && sameCheck(c.row, there[id], c.deferred != nil)
+		if there[id] != nil && sameCheck(c.row, there[id], c.deferred != nil) {
+			delete(l.staleChecks, id)
+		} else {
+			l.staleChecks[id] = c
+		}
 	}
+}
+
+func sameNode(a, b *api.Node) bool {
+	return a.ID == b.ID && a.Address == b.Address && maps.Equal(a.TaggedAddresses, b.TaggedAddresses) && maps.Equal(a.Meta, b.Meta)
 }
 
 func sameService(a, b *api.Service) bool {
@@ -185,12 +219,13 @@ func sameService(a, b *api.Service) bool {
 // that is deferred.
 func sameCheck(a, b *api.Check, outputDeferred bool) bool {
 	return a.Name == b.Name && a.Status == b.Status && a.Notes == b.Notes && (outputDeferred || a.Output == b.Output) &&
-		a.ServiceID == b.ServiceID && a.Type == b.Type && a.Interval == b.Interval && a.Timeout == b.Timeout
+		a.ServiceID == b.ServiceID && a.ServiceName == b.ServiceName && a.Type == b.Type && a.Interval == b.Interval && a.Timeout == b.Timeout
 }
 
-// push writes to the catalog what is not in step. One failure of another kind
-// than a missing permission ends it: the next pass goes on.
+// push writes to the catalog what is not in step. What the catalog refuses does
+// not keep it from the rest; that it cannot be asked ends the pass.
 func (a *Agent) push(ctx context.Context) error {
+	var refused error
 	for _, e := range a.local.errands(&a.cfg.Node) {
 		var err error
 		if e.register != nil {
@@ -198,16 +233,22 @@ func (a *Agent) push(ctx context.Context) error {
 		} else {
 			_, err = ask(ctx, a, api.CatalogDeregister, *e.deregister, cmp.Or(e.token, a.cfg.Token))
 		}
-		if err != nil && api.KindOf(err) == api.Denied {
+		switch api.KindOf(err) {
+		case api.Denied:
+			// Nothing will be better before somebody changes the token: the next
+			// comparison tries again.
 			a.log.Warn("the catalog refuses what this agent has", "what", e.what, "err", err)
-			err = nil
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", e.what, err)
+		case api.Rejected, api.Invalid, api.NotFound, api.TooLarge:
+			refused = cmp.Or(refused, fmt.Errorf("%s: %w", e.what, err))
+			continue
+		default:
+			if err != nil {
+				return fmt.Errorf("%s: %w", e.what, err)
+			}
 		}
 		e.done()
 	}
-	return nil
+	return refused
 }
 
 // errand is one write to the catalog.
@@ -219,8 +260,8 @@ type errand struct {
 	done       func() // notes that it was carried out
 }
 
-// errands lists the writes that bring the catalog in step: removals, services,
-// checks, in this order.
+// errands lists the writes that bring the catalog in step: removals, services
+// with their checks, other checks, in this order.
 func (l *local) errands(node *api.Node) []errand {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -231,21 +272,24 @@ func (l *local) errands(node *api.Node) []errand {
 	for id, token := range l.goneServices {
 		out = append(out, removal("remove service "+id, api.Deregistration{Node: node.Node, ServiceID: id}, token, l.forgotten(l.goneServices, id)))
 	}
-	for id, s := range l.services {
-		if s.synced {
-			continue
+	// A service never appears without the checks that may keep it from being used.
+	with := map[string][]*localCheck{}
+	var alone []*localCheck
+	for _, c := range l.staleChecks {
+		if s := l.staleServices[c.row.ServiceID]; s != nil && s.token == c.token {
+			with[s.row.ID] = append(with[s.row.ID], c)
+		} else {
+			alone = append(alone, c)
 		}
-		reg := registration(node)
-		reg.Service = &api.ServiceSpec{Service: *s.row, Weights: &s.row.Weights}
-		out = append(out, errand{"register service " + id, &api.RegisterArgs{Registration: reg}, nil, s.token, l.pushedService(s, s.row)})
 	}
-	for id, c := range l.checks {
-		if c.synced {
-			continue
-		}
-		reg := registration(node)
-		reg.Check = &api.CheckSpec{Check: *c.row}
-		out = append(out, errand{"register check " + id, &api.RegisterArgs{Registration: reg}, nil, c.token, l.pushedCheck(c, c.row)})
+	for id, s := range l.staleServices {
+		out = append(out, l.registration("register service "+id, node, s, with[id]...))
+	}
+	for _, c := range alone {
+		out = append(out, l.registration("register check "+c.row.CheckID, node, nil, c))
+	}
+	if l.staleNode && len(out) == len(l.goneChecks)+len(l.goneServices) {
+		out = append(out, l.registration("register node "+node.Node, node, nil))
 	}
 	return out
 }
@@ -254,16 +298,7 @@ func removal(what string, d api.Deregistration, token string, done func()) erran
 	return errand{what, nil, &api.DeregisterArgs{Deregistration: d}, token, done}
 }
 
-func registration(node *api.Node) api.Registration {
-	return api.Registration{
-		ID: node.ID, Node: node.Node, Address: node.Address,
-		TaggedAddresses: node.TaggedAddresses, NodeMeta: node.Meta,
-	}
-}
-
-// What an errand notes when it was carried out. Rows that changed meanwhile stay
-// out of step.
-
+// forgotten notes that a removal was carried out.
 func (l *local) forgotten(gone map[string]string, id string) func() {
 	return func() {
 		l.mu.Lock()
@@ -272,18 +307,39 @@ func (l *local) forgotten(gone map[string]string, id string) func() {
 	}
 }
 
-func (l *local) pushedService(s *localService, row *api.Service) func() {
-	return func() {
+// registration registers the node with a service, which may be nil, and checks
+// of the same token. It needs the lock. What changes until it is carried out stays
+// out of step.
+func (l *local) registration(what string, node *api.Node, s *localService, checks ...*localCheck) errand {
+	reg := api.Registration{
+		ID: node.ID, Node: node.Node, Address: node.Address,
+		TaggedAddresses: node.TaggedAddresses, NodeMeta: node.Meta,
+	}
+	e := errand{what: what}
+	var service *api.Service
+	if s != nil {
+		service, e.token = s.row, s.token
+		reg.Service = &api.ServiceSpec{Service: *service, Weights: &service.Weights}
+	}
+	rows := make([]*api.Check, len(checks))
+	for i, c := range checks {
+		rows[i], e.token = c.row, c.token
+		reg.Checks = append(reg.Checks, &api.CheckSpec{Check: *c.row})
+	}
+	e.register = &api.RegisterArgs{Registration: reg}
+	e.done = func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		s.synced = s.row == row
+		l.staleNode = false
+		if s != nil && s.row == service && l.staleServices[service.ID] == s {
+			delete(l.staleServices, service.ID)
+		}
+		for i, c := range checks {
+			if c.row == rows[i] && l.staleChecks[c.row.CheckID] == c {
+				delete(l.staleChecks, c.row.CheckID)
+				c.stopDeferred()
+			}
+		}
 	}
-}
-
-func (l *local) pushedCheck(c *localCheck, row *api.Check) func() {
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		c.synced = c.row == row
-	}
+	return e
 }

@@ -29,7 +29,7 @@ var mayFail = regexp.MustCompile(`^(` + strings.Join([]string{
 	`Missing node registration$`, `Missing check '`, `Check '.*' is in critical state$`, `(?s)Invalid Behavior setting '`,
 	`(?s)Session TTL '.*' invalid: `, `Invalid Session TTL '`,
 	`Cannot provide tag filter without service filter$`, `(?s)Invalid (node|service|tag) filter: `, `user event exceeds limit`, `(?s)join .*`,
-	`(Service|Check)ID missing$`, `CheckID ".*" does not have associated TTL$`, `Scripts are disabled on this agent`,
+	`(Service|Check)ID missing$`, `CheckID ".*" does not have associated TTL$`, `Scripts are disabled on this agent`, `the checks of this agent do not run yet$`,
 	`Must be bound to a session$`, `Bad limit: `, `prepared query .* (exists already|is already in use|is the ID of a query)$`,
 	`the snapshot cannot be restored: `, `restore snapshot: `, `read snapshot archive: `, `Invalid operation \d+: (Must|Invalid|check node)`,
 }, "|") + `)`)
