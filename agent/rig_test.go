@@ -80,6 +80,13 @@ func (c *catalog) Call(ctx context.Context, req *api.Request) (*api.Response, er
 	return &api.Response{Value: v, Meta: api.Meta{Index: c.index, KnownLeader: true}}, err
 }
 
+// comparisons counts how often the node was looked at.
+func (c *catalog) comparisons() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.compared
+}
+
 func (c *catalog) answer(req *api.Request) (any, error) {
 	switch args := req.Args.(type) {
 	case *api.RegisterArgs:
@@ -259,6 +266,7 @@ func (r *rig) run() *rig {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
+	<-r.Started()
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != context.Canceled {

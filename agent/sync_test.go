@@ -143,11 +143,11 @@ func TestDeferredOutputOutlivesComparison(t *testing.T) {
 	play(t, func(c *Config) { c.Checks.UpdateInterval = interval }, func(t *testing.T, r *rig) {
 		r.check(`{"ID":"c","Name":"c","TTL":"24h","Status":"passing"}`)
 		r.catalog.taken()
-		before := r.catalog.compared
+		before := r.catalog.comparisons()
 		r.update("c", api.Passing, "new")
 		pass(interval/2 - time.Second)
 		r.wrote("by full passes in a deferral")
-		if r.catalog.compared == before {
+		if r.catalog.comparisons() == before {
 			t.Error("no full pass in half an hour")
 		}
 		pass(interval + time.Second)
