@@ -35,24 +35,24 @@ func (s *LocalService) HashHeader() string {
 // ServiceDefinition is a service as clients register it with their agent and as
 // configuration files declare it.
 type ServiceDefinition struct {
-	ID                string // default: Name
-	Name              string
-	Kind              string
-	Tags              []string
-	Address           string
-	TaggedAddresses   map[string]ServiceAddress
-	Port              int
-	SocketPath        string
-	Meta              map[string]string
-	ServiceMeta       map[string]string // another name of Meta
-	Weights           *Weights          // default: 1 and 1
-	EnableTagOverride bool
-	Check             *CheckRegistration
-	Checks            []*CheckRegistration
-	Token             string
-	Proxy             Opaque
-	Connect           Opaque
-	Locality          Opaque
+	ID                string                    `json:",omitempty"` // default: Name
+	Name              string                    `json:",omitempty"`
+	Kind              string                    `json:",omitempty"`
+	Tags              []string                  `json:",omitempty"`
+	Address           string                    `json:",omitempty"`
+	TaggedAddresses   map[string]ServiceAddress `json:",omitempty"`
+	Port              int                       `json:",omitempty"`
+	SocketPath        string                    `json:",omitempty"`
+	Meta              map[string]string         `json:",omitempty"`
+	ServiceMeta       map[string]string         `json:",omitempty"` // another name of Meta
+	Weights           *Weights                  `json:",omitempty"` // default: 1 and 1
+	EnableTagOverride bool                      `json:",omitempty"`
+	Check             *CheckRegistration        `json:",omitempty"`
+	Checks            []*CheckRegistration      `json:",omitempty"`
+	Token             string                    `json:",omitempty"`
+	Proxy             Opaque                    `json:",omitempty"`
+	Connect           Opaque                    `json:",omitempty"`
+	Locality          Opaque                    `json:",omitempty"`
 	Tenancy
 }
 

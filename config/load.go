@@ -46,6 +46,17 @@ func Load(src Sources) (*Config, []string, error) {
 	return l.finish(thisHost())
 }
 
+// LoadDefinitions reads the services, checks and watches of files, and of the
+// files in directories, as Load would. The rest of the files is looked at, and not
+// used. An error lists everything that is wrong, one line each.
+func LoadDefinitions(files []string) (Definitions, error) {
+	l := &loader{c: Default()}
+	for _, path := range files {
+		l.path(path, "")
+	}
+	return l.c.Definitions, errors.Join(l.errs...)
+}
+
 // finish turns what was merged into a complete configuration.
 func (l *loader) finish(h host) (*Config, []string, error) {
 	if len(l.errs) > 0 {

@@ -50,6 +50,7 @@ var groups = []struct{ name, line string }{
 	{"kv", "Read and write the key/value store."},
 	{"operator", "Look after the cluster."},
 	{"operator raft", "Look at the replicated log."},
+	{"services", "Register and remove services of the agent."},
 	{"session", "List, create and destroy sessions."},
 	{"snapshot", "Save and restore the state of a datacenter."},
 }
@@ -58,8 +59,8 @@ var groups = []struct{ name, line string }{
 func commands() []command {
 	var out []command
 	for _, some := range [][]command{
-		agentCommands, kvCommands, catalogCommands, clusterCommands, poolCommands, eventCommands, sessionCommands,
-		snapshotCommands, toolCommands,
+		agentCommands, kvCommands, catalogCommands, clusterCommands, localCommands, poolCommands, eventCommands,
+		sessionCommands, snapshotCommands, toolCommands,
 	} {
 		out = append(out, some...)
 	}

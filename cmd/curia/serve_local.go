@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 
+	"curia/agent"
 	"curia/api"
 	"curia/check"
 	"curia/config"
@@ -17,6 +19,17 @@ func definitions(cfg *config.Config) ([]*api.ServiceDefinition, []*api.CheckRegi
 	}
 	checks, err := decodeAll[api.CheckRegistration]("checks", cfg.Definitions.Checks)
 	return services, checks, err
+}
+
+// checkDefinitions finds what is wrong with the services and checks of
+// configuration files, as an agent would when it starts.
+func checkDefinitions(cfg *config.Config) error {
+	services, checks, err := definitions(cfg)
+	if err != nil {
+		return err
+	}
+	rules := agent.Config{Checks: agent.Checks{Options: checkSettings(cfg)}}
+	return agent.New(rules, nil, slog.New(slog.DiscardHandler)).Configure(services, checks)
 }
 
 func decodeAll[T any](key string, raw []map[string]any) ([]*T, error) {

@@ -66,9 +66,12 @@ Example:
 }
 
 func validate(_ context.Context, c *call) error {
-	_, warnings, err := config.Load(config.Sources{
+	cfg, warnings, err := config.Load(config.Sources{
 		Files: c.Args().Slice(), Format: config.Format(c.String("config-format")),
 	})
+	if err == nil {
+		err = checkDefinitions(cfg)
+	}
 	if err != nil {
 		text := strings.Split(err.Error(), "\n")
 		if len(text) == 1 {
