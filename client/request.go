@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 
 	"curia/api"
 )
@@ -61,11 +62,27 @@ type parts struct {
 	header http.Header
 	body   []byte // nil when there is none
 	json   bool
+	// segment says that other paths go on behind this one, so that no parameter
+	// may have slashes that count.
+	segment bool
 }
+
+// continued finds the patterns that are the beginning of others.
+var continued = sync.OnceValue(func() map[string]bool {
+	out := map[string]bool{}
+	for _, op := range api.Ops() {
+		for _, longer := range api.Ops() {
+			if strings.HasPrefix(longer.Path, op.Path+"/") {
+				out[op.Path] = true
+			}
+		}
+	}
+	return out
+})
 
 // collect sorts the arguments of a request by their tags.
 func collect(req *api.Request) (*parts, error) {
-	p := &parts{path: req.Op.Path, query: commonQuery(req), header: http.Header{}}
+	p := &parts{path: req.Op.Path, query: commonQuery(req), header: http.Header{}, segment: continued()[req.Op.Path]}
 	if req.Op.When != "" {
 		p.query.Set(req.Op.When, "")
 	}
@@ -140,7 +157,7 @@ func commonQuery(req *api.Request) url.Values {
 func (p *parts) setPath(name, value string) {
 	before, after, _ := strings.Cut(p.path, "{"+name+"}")
 	text := escapeSegment(value)
-	if after == "" {
+	if after == "" && !p.segment {
 		text = escapeRest(value)
 	}
 	p.path = before + text + after

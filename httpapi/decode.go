@@ -114,8 +114,10 @@ func (h *Handler) decode(r *http.Request, op *boundOp, params []string, q *query
 		var err error
 		switch a.Source {
 		case api.FromPath:
-			if len(params) == 2 && params[0] == a.Name {
-				args.Elem().FieldByIndex(a.Index).SetString(params[1])
+			for j := 0; j < len(params); j += 2 {
+				if params[j] == a.Name {
+					args.Elem().FieldByIndex(a.Index).SetString(params[j+1])
+				}
 			}
 		case api.FromQuery:
 			if q.has(a.Name) {

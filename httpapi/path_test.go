@@ -74,6 +74,7 @@ func TestFindRoute(t *testing.T) {
 		verb("GET", "/v1/kv/{key}", ""), verb("GET", "/v1/kv/{key}", "raw"), verb("GET", "/v1/kv/{key}", "keys"), verb("GET", "/v1/kv/{key}", "recurse"),
 		verb("PUT", "/v1/kv/{key}", ""), verb("GET", "/v1/query", ""), verb("GET", "/v1/query/{key}", ""), verb("GET", "/v1/query/{key}/execute", ""),
 		verb("GET", "/v1/query/special", ""),
+		verb("GET", "/v1/config/{kind}", ""), verb("GET", "/v1/config/{kind}/{name}", ""), verb("PUT", "/v1/config", ""),
 	})
 	for _, c := range []struct{ method, target, want, value string }{
 		{"GET", "/v1/kv/a", "GET/v1/kv/{key}", "a"},
@@ -94,6 +95,14 @@ func TestFindRoute(t *testing.T) {
 		{"GET", "/v1/query/x%2Fexecute", "GET/v1/query/{key}", "x/execute"},
 		{"GET", "/v1/query/x/y/execute", "GET/v1/query/{key}/execute", "x/y"},
 		{"GET", "/v1/query/x/explain", "GET/v1/query/{key}", "x/explain"},
+		{"GET", "/v1/config/a", "GET/v1/config/{kind}", "a"},
+		{"GET", "/v1/config/a%2Fb", "GET/v1/config/{kind}", "a/b"},
+		{"GET", "/v1/config/a/b", "GET/v1/config/{kind}/{name}", "a|b"},
+		{"GET", "/v1/config/a/", "GET/v1/config/{kind}/{name}", "a|"},
+		{"GET", "/v1/config/a%2Fb/c/d%20", "GET/v1/config/{kind}/{name}", "a/b|c/d "},
+		{"GET", "/v1/config/a/%zz", "", ""},
+		{"PUT", "/v1/config", "PUT/v1/config", ""},
+		{"PUT", "/v1/config/a", "", ""},
 		{"GET", "/v1/kv", "", ""},
 		{"GET", "/v1/k", "", ""},
 		{"GET", "/v1/kv%2Fa", "", ""},
@@ -108,8 +117,11 @@ func TestFindRoute(t *testing.T) {
 		if r, params, ok := rs.find(path); ok {
 			if b := r.choose(c.method, &q); b != nil {
 				got = b.Name
-				if len(params) == 2 {
-					value = params[1]
+				if len(params) >= 2 {
+					value = params[len(params)-1]
+				}
+				if len(params) == 4 {
+					value += "|" + params[1]
 				}
 			}
 		}

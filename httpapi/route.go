@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,6 +24,9 @@ type route struct {
 	methods map[string][]*boundOp
 	allow   string
 	param   string
+	// second, if not empty, is a parameter behind a slash, which then ends the
+	// first one and takes all that remains.
+	second string
 }
 
 // boundOp is a verb with the plan to decode its arguments.
@@ -44,7 +48,9 @@ func newRoutes(ops []*api.Op) *routes {
 		r.finish()
 	}
 	for _, list := range rs.prefix {
-		slices.SortStableFunc(list, func(a, b *route) int { return len(b.suffix) - len(a.suffix) })
+		slices.SortStableFunc(list, func(a, b *route) int {
+			return cmp.Or(len(b.suffix)-len(a.suffix), len(b.second)-len(a.second))
+		})
 		for _, r := range list {
 			r.finish()
 		}
@@ -64,12 +70,16 @@ func (rs *routes) at(pattern string) *route {
 		return r
 	}
 	param, suffix, _ := strings.Cut(rest, "}")
+	second := ""
+	if name, ok := strings.CutPrefix(suffix, "/{"); ok {
+		second, suffix = strings.TrimSuffix(name, "}"), ""
+	}
 	for _, r := range rs.prefix[before] {
-		if r.suffix == suffix {
+		if r.suffix == suffix && r.second == second {
 			return r
 		}
 	}
-	r := &route{suffix: suffix, param: param, methods: map[string][]*boundOp{}}
+	r := &route{suffix: suffix, param: param, second: second, methods: map[string][]*boundOp{}}
 	rs.prefix[before] = append(rs.prefix[before], r)
 	rs.depth = max(rs.depth, strings.Count(before, "/"))
 	return r
@@ -92,7 +102,8 @@ func (r *route) finish() {
 	r.allow = "OPTIONS," + strings.Join(methods, ",")
 }
 
-// find gives the route of an encoded path and its decoded parameter.
+// find gives the route of an encoded path, and its decoded parameters as name,
+// value, name, value.
 func (rs *routes) find(path string) (*route, []string, bool) {
 	if r, ok := rs.literal[path]; ok {
 		return r, nil, true
@@ -113,6 +124,9 @@ func (rs *routes) find(path string) (*route, []string, bool) {
 					continue
 				}
 			}
+			if r.second != "" && strings.IndexByte(rest, '/') < 0 {
+				continue
+			}
 			best, value = r, rest
 			break
 		}
@@ -120,11 +134,20 @@ func (rs *routes) find(path string) (*route, []string, bool) {
 	if best == nil {
 		return nil, nil, false
 	}
+	var params []string
+	if best.second != "" {
+		first, rest, _ := strings.Cut(value, "/")
+		decoded, err := url.PathUnescape(rest)
+		if err != nil {
+			return nil, nil, false
+		}
+		params, value = append(params, best.second, decoded), first
+	}
 	decoded, err := url.PathUnescape(value)
 	if err != nil {
 		return nil, nil, false
 	}
-	return best, []string{best.param, decoded}, true
+	return best, append(params, best.param, decoded), true
 }
 
 // has reports whether a path with parameters begins here.
