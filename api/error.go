@@ -33,6 +33,9 @@ type Error struct {
 	Msg  string
 	// Detail, when not nil, is the JSON body of the answer in place of Msg.
 	Detail any
+	// Waits says that a blocking query which begins with this error goes on until
+	// there is something.
+	Waits bool
 }
 
 func (e *Error) Error() string { return e.Msg }
@@ -54,7 +57,7 @@ func KindOf(err error) ErrorKind {
 // ErrNotFound is the silent NotFound: a status without a text, as a read of a
 // missing key answers. A blocking query that begins with it waits until there
 // is something.
-var ErrNotFound = &Error{Kind: NotFound}
+var ErrNotFound = &Error{Kind: NotFound, Waits: true}
 
 // ErrNoLeader is what reads and writes end with when no leader is found in time.
 var ErrNoLeader = &Error{Kind: NoLeader, Msg: "No cluster leader"}

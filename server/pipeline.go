@@ -31,7 +31,7 @@ func (s *Server) read(ctx context.Context, req *api.Request, b *binding, who acl
 		return nil, err
 	}
 	a := s.evaluate(req, b, who)
-	if req.MinIndex > 0 && a.index <= req.MinIndex && (a.err == nil || a.err == api.ErrNotFound) {
+	if req.MinIndex > 0 && a.index <= req.MinIndex && mayWait(a.err) {
 		if a, err = s.await(ctx, req, b, who, a); err != nil {
 			return nil, err
 		}
@@ -60,13 +60,19 @@ func (s *Server) await(ctx context.Context, req *api.Request, b *binding, who ac
 			}
 		}
 		a = s.evaluate(req, b, who)
-		if why != changed || a.err != nil && a.err != api.ErrNotFound {
+		if why != changed || !mayWait(a.err) {
 			return a, nil
 		}
 		if a.index > req.MinIndex && !(began.missing && a.missing) {
 			return a, nil
 		}
 	}
+}
+
+// mayWait reports whether a wait for another answer than this makes sense.
+func mayWait(err error) bool {
+	var known *api.Error
+	return err == nil || errors.As(err, &known) && known.Waits
 }
 
 // waitTime bounds a wait and adds up to a sixteenth, so that clients which
