@@ -41,14 +41,6 @@ func (m *Member) CanRead(a acl.Authorizer) bool {
 	return a.Allows(acl.Need{Resource: acl.Node, Access: acl.Read, Name: m.Name})
 }
 
-// Coordinate is a position in the network model from which distances follow.
-type Coordinate struct {
-	Vec        []float64
-	Error      float64
-	Adjustment float64
-	Height     float64
-}
-
 // Self is what an agent tells about itself ("agent/self"): the documented
 // configuration fields of all versions, its coordinate, its member entry and
 // statistics.

@@ -389,6 +389,7 @@ func removeNode(tx *Tx, n *api.Node) {
 		removeCheck(tx, c)
 	}
 	endSessionsOfNode(tx, n.Node)
+	forgetCoordinates(tx, n.Node)
 	nodes.remove(tx, n)
 	tx.dropTopic(nodeTopic(n.Node))
 	tx.dropTopic(nodeChecksTopic(n.Node))

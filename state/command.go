@@ -24,6 +24,11 @@ var commands = map[byte]reflect.Type{
 	10: reflect.TypeFor[QueryCreate](),
 	11: reflect.TypeFor[QueryUpdate](),
 	12: reflect.TypeFor[QueryDelete](),
+
+	20: reflect.TypeFor[AutopilotSet](),
+	21: reflect.TypeFor[CoordinateBatch](),
+	22: reflect.TypeFor[ConfigSet](),
+	23: reflect.TypeFor[ConfigDelete](),
 }
 
 var commandNumbers = func() map[reflect.Type]byte {

@@ -30,6 +30,9 @@ func furnished(t testing.TB) *stage {
 		"session destroy id=s2",
 		"query create id=q1 name=web service=web session=s1",
 		"query create id=q2 name=w service=web template",
+		"autopilot set trailing=250",
+		"coordinate update node=n1 vec=1",
+		`config set kind=mesh name=mesh body="{\"A\":1}"`,
 	} {
 		if _, err := s.line(l, nil); err != nil {
 			t.Fatal(err)
@@ -86,6 +89,7 @@ func TestFailuresLeaveNothing(t *testing.T) {
 		{"txn", `node set node="n1\x00" addr=1`},
 		{"txn", `service set node=n1 service=x id="a\x00"`},
 		{"txn", `check set node=n1 id="a\x00" status=passing`},
+		{`config set kind=mesh name="a\x00b"`},
 		{"txn", "node delete node=n1", "kv check-index key=a/b index=1"},
 	}
 	for _, c := range failing {

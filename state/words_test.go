@@ -17,7 +17,9 @@ type words struct {
 }
 
 // verbs of two words; all others have one.
-var twoWords = map[string]bool{"kv": true, "session": true, "node": true, "service": true, "check": true, "query": true}
+var twoWords = map[string]bool{
+	"kv": true, "session": true, "node": true, "service": true, "check": true, "query": true, "autopilot": true, "coordinate": true, "config": true,
+}
 
 // parseWords splits a line at blanks. Values in quotes may hold blanks and
 // escapes.
@@ -146,6 +148,9 @@ func command(w words, ops []words, now time.Time) (Command, error) {
 		return c, nil
 	case "skip":
 		return nil, nil
+	}
+	if c := w.operatorCommand(); c != nil {
+		return c, nil
 	}
 	return nil, fmt.Errorf("%q is neither a command nor a query", w.verb)
 }
@@ -302,5 +307,5 @@ func query(v *View, w words) (rows []string, ok bool) {
 		}
 		return show(v.ChecksInState(w.text("state")), showCheck), true
 	}
-	return nil, false
+	return operatorQuery(v, w)
 }
