@@ -96,11 +96,13 @@ func (c *chooser) request(op *api.Op) (method, target, body string) {
 	if op.When != "" {
 		q.Set(op.When, "")
 	}
-	path, rest, hasParam := strings.Cut(op.Path, "{")
-	if hasParam {
-		_, after, _ := strings.Cut(rest, "}")
-		path += url.PathEscape(c.word()) + after
+	segments := strings.Split(op.Path, "/")
+	for i, part := range segments {
+		if strings.HasPrefix(part, "{") {
+			segments[i] = url.PathEscape(c.word())
+		}
 	}
+	path := strings.Join(segments, "/")
 	if op.Kind == api.KindRead {
 		for _, name := range []string{"filter", "stale", "consistent", "index"} {
 			if c.IntN(4) == 1 {

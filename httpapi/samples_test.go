@@ -8,6 +8,7 @@ import (
 	"curia/acl"
 	"curia/api"
 	"curia/internal/testing/inproc"
+	"curia/state"
 )
 
 // send is a request of the fixture.
@@ -31,10 +32,18 @@ type sample struct {
 	missing string
 	// public verbs tell everybody the same.
 	public bool
+	// refused is how a server that is alone answers with 500; empty: it does not.
+	refused string
 }
 
 // unknownCheck is the answer to an update of a check that nobody registered.
 const unknownCheck = `404 Unknown check ID "". Ensure that the check ID is passed, not the check name.`
+
+const (
+	// never is the empty of reads that always have something to tell.
+	never     = "(never)"
+	noKeyring = "there is no keyring: gossip is not encrypted, start all agents with encrypt"
+)
 
 // notFound stands for a 404 without a body.
 const notFound = "(404)"
@@ -53,6 +62,8 @@ var fixture = []send{
 	{"PUT", "/v1/kv/app/b", "2"},
 	{"PUT", "/v1/kv/other", "3"},
 	{"POST", "/v1/query", `{"Name":"find-other","Service":{"Service":"other"}}`},
+	{"PUT", "/v1/config", `{"Kind":"service-defaults","Name":"web","Protocol":"http"}`},
+	{"PUT", "/v1/config", `{"Kind":"service-resolver","Name":"web","ConnectTimeout":"5s"}`},
 }
 
 // Writes that several samples share.
@@ -68,6 +79,8 @@ var (
 		`{"Node":"n2","SkipNodeUpdate":true,"Check":{"CheckID":"web1-up","Name":"up","Status":"warning","ServiceID":"web1","Output":"late"}}`}
 	queryMoves = send{"PUT", "/v1/query/QUERY", `{"Name":"find-web","Service":{"Service":"web","Tags":["!v2"]},"DNS":{"TTL":"5s"}}`}
 	otherQuery = send{"POST", "/v1/query", `{"Name":"find-db","Service":{"Service":"db"}}`}
+	webIsTCP   = send{"PUT", "/v1/config", `{"Kind":"service-defaults","Name":"web","Protocol":"tcp"}`}
+	otherConf  = send{"PUT", "/v1/config", `{"Kind":"service-resolver","Name":"web","ConnectTimeout":"6s"}`}
 	sessEnds   = send{"PUT", "/v1/session/destroy/SESSION", ""}
 )
 
@@ -138,8 +151,37 @@ var samples = map[string]sample{
 	"status.leader":               {target: "/v1/status/leader", public: true},
 	"status.peers":                {target: "/v1/status/peers", public: true},
 	"operator.raft-configuration": {target: "/v1/operator/raft/configuration"},
-	"snapshot.save":               {target: "/v1/snapshot"},
-	"snapshot.restore":            {target: "/v1/snapshot", body: "SNAPSHOT"},
+	"operator.autopilot-configuration": {target: "/v1/operator/autopilot/configuration", empty: never,
+		related: send{"PUT", "/v1/operator/autopilot/configuration", `{"MaxTrailingLogs":300}`}, unrelated: otherKey},
+	"operator.autopilot-configure": {target: "/v1/operator/autopilot/configuration", body: `{"MinQuorum":3}`},
+	"operator.autopilot-health":    {target: "/v1/operator/autopilot/health"},
+	"operator.autopilot-state":     {target: "/v1/operator/autopilot/state"},
+	"operator.usage": {target: "/v1/operator/usage", empty: never,
+		related: send{"PUT", "/v1/catalog/deregister", `{"Node":"n3"}`}, unrelated: otherKey},
+	"operator.raft-remove-peer": {target: "/v1/operator/raft/peer?id=" + inproc.NodeID, refused: "cannot remove " + inproc.NodeID +
+		" (127.0.0.1:8300): it is the only voter, nobody would be left to lead"},
+	"operator.raft-transfer-leader": {target: "/v1/operator/raft/transfer-leader",
+		refused: "cannot transfer leadership: there is no other server that could lead"},
+	"operator.keyring-list":    {target: "/v1/operator/keyring", refused: noKeyring},
+	"operator.keyring-install": {target: "/v1/operator/keyring", body: `{"Key":"AAAA"}`, refused: noKeyring},
+	"operator.keyring-use":     {target: "/v1/operator/keyring", body: `{"Key":"AAAA"}`, refused: noKeyring},
+	"operator.keyring-remove":  {target: "/v1/operator/keyring", body: `{"Key":"AAAA"}`, refused: noKeyring},
+
+	"coordinate.datacenters": {target: "/v1/coordinate/datacenters", public: true},
+	"coordinate.nodes": {target: "/v1/coordinate/nodes", empty: "/v1/coordinate/nodes?segment=none", emptyBody: "[]",
+		related: send{"PUT", "/v1/catalog/deregister", `{"Node":"n2"}`}, unrelated: otherNode, hidden: "[]"},
+	"coordinate.node":   {target: "/v1/coordinate/node/n2", empty: "/v1/coordinate/node/none", emptyBody: notFound, unrelated: otherKey},
+	"coordinate.update": {target: "/v1/coordinate/update", body: `{"Node":"n2","Coord":{"Vec":[1,0,0,0,0,0,0,0]}}`},
+
+	"config.put": {target: "/v1/config", body: `{"Kind":"mesh","TLS":{}}`},
+	"config.get": {target: "/v1/config/service-defaults/web", empty: "/v1/config/service-defaults/none",
+		emptyBody: `Config entry not found for "service-defaults" / "none"`, related: webIsTCP, unrelated: otherConf},
+	"config.list": {target: "/v1/config/service-defaults", empty: "/v1/config/jwt-provider", emptyBody: "[]",
+		related: webIsTCP, unrelated: otherConf, hidden: "[]"},
+	"config.delete": {target: "/v1/config/service-resolver/web"},
+
+	"snapshot.save":    {target: "/v1/snapshot"},
+	"snapshot.restore": {target: "/v1/snapshot", body: "SNAPSHOT"},
 
 	"agent.services":            {target: "/v1/agent/services", hidden: "{}"},
 	"agent.service":             {target: "/v1/agent/service/l1", missing: "404 unknown service ID: "},
@@ -186,6 +228,11 @@ func setStage(t *testing.T, o inproc.Options) *stage {
 	s := &stage{Server: inproc.Start(t, o)}
 	for _, f := range fixture {
 		s.Must(t, f.method, f.target, f.body)
+	}
+	// Places are written some seconds after they were sent.
+	at := &api.NodeCoordinate{Node: "n2", Coord: api.NewCoordinate()}
+	if _, err := s.Replica.Propose(t.Context(), &state.CoordinateBatch{Updates: []*api.NodeCoordinate{at}}); err != nil {
+		t.Fatal(err)
 	}
 	created := s.Must(t, "PUT", "/v1/session/create", `{"Node":"n2","NodeChecks":[]}`)
 	s.session = strings.Split(created, `"`)[3]

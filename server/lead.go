@@ -23,10 +23,15 @@ const (
 // It returns the first error of a duty.
 func (s *Server) Lead(ctx context.Context) error {
 	s.log.Info("leading the datacenter", "datacenter", s.cfg.Datacenter)
+	if err := s.beginAutopilot(ctx); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.reconcileMembers(ctx) })
 	group.Go(func() error { return s.expireSessions(ctx) })
 	group.Go(func() error { return s.reap(ctx) })
+	group.Go(func() error { return s.watchServers(ctx) })
+	group.Go(func() error { return s.writeCoordinates(ctx) })
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}

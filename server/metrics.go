@@ -47,12 +47,20 @@ func (s *Server) Measure(to *metrics.Scrape) {
 	to.Gauge("rpc.queries_blocking", float64(s.figures.blocking.Load()))
 	to.Gauge("session_ttl.active", float64(s.ttl.active()))
 	to.Sample("leader.reconcile", &s.figures.reconcile)
+	if h := s.steady.latest(); h != nil && leads == 1 {
+		healthy := 0.0
+		if h.Healthy {
+			healthy = 1
+		}
+		to.Gauge("autopilot.healthy", healthy)
+		to.Gauge("autopilot.failure_tolerance", float64(h.FailureTolerance))
+	}
 }
 
 // ApplyTimes sums up how long commands take to be applied, by noun (fsm.…). The
 // zero value is ready.
 type ApplyTimes struct {
-	kvs, tombstone, session, register, deregister, txn, query metrics.Sample
+	kvs, tombstone, session, register, deregister, txn, query, autopilot, coordinate, config metrics.Sample
 }
 
 // Applied notes that a batch of entries took so long. Its commands share the
@@ -75,6 +83,12 @@ func (t *ApplyTimes) Applied(entries []state.Entry, took time.Duration) {
 			t.txn.Observe(each)
 		case *state.QueryCreate, *state.QueryUpdate, *state.QueryDelete:
 			t.query.Observe(each)
+		case *state.AutopilotSet:
+			t.autopilot.Observe(each)
+		case *state.CoordinateBatch:
+			t.coordinate.Observe(each)
+		case *state.ConfigSet, *state.ConfigDelete:
+			t.config.Observe(each)
 		}
 	}
 }
@@ -88,4 +102,7 @@ func (t *ApplyTimes) Measure(to *metrics.Scrape) {
 	to.Sample("fsm.deregister", &t.deregister)
 	to.Sample("fsm.txn", &t.txn)
 	to.Sample("fsm.prepared-query", &t.query)
+	to.Sample("fsm.autopilot", &t.autopilot)
+	to.Sample("fsm.coordinate", &t.coordinate)
+	to.Sample("fsm.config_entry", &t.config)
 }

@@ -57,6 +57,7 @@ func TestMeasure(t *testing.T) {
 	got := figures()
 	want := map[string]float64{
 		"state.nodes": 1, "state.services": 1, "state.service_instances": 1, "state.checks": 1, "state.kv_entries": 1,
+		"autopilot.healthy": 1, "autopilot.failure_tolerance": 0,
 		"state.sessions": 1, "server.isLeader": 1, "rpc.queries_blocking": 0, "session_ttl.active": 1, "leader.reconcile": 1,
 		"raft.fsm_pending": 0, "raft.last_snapshot_index": 0, "raft.term": 2,
 	}

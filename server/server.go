@@ -33,6 +33,13 @@ type Config struct {
 	// Authorizer resolves tokens to what their holders may do; nil: everybody may
 	// do everything.
 	Authorizer func(token string) acl.Authorizer
+	// Autopilot is the configuration that the first leader writes; the zero value
+	// means the documented one.
+	Autopilot api.AutopilotConfiguration
+	// NoCoordinates answers nothing about where nodes are (disable_coordinates).
+	NoCoordinates bool
+	// Pools is what is asked of gossip and of other servers.
+	Pools Pools
 }
 
 // The documented defaults.
@@ -52,6 +59,8 @@ type Server struct {
 	bound    map[*api.Op]*binding
 	shared   *sharedResults
 	ttl      *ttlKeeper
+	places   placeKeeper
+	steady   steadiness
 	figures  figures
 	draining chan struct{}
 }
@@ -73,6 +82,9 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 	if cfg.Authorizer == nil {
 		cfg.Authorizer = func(string) acl.Authorizer { return acl.AllowAll{} }
 	}
+	if cfg.Autopilot == (api.AutopilotConfiguration{}) {
+		cfg.Autopilot = api.DefaultAutopilot()
+	}
 	s := &Server{
 		cfg: cfg, log: log, store: store, replica: rep,
 		bound:    map[*api.Op]*binding{},
@@ -82,6 +94,7 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 	}
 	for _, group := range [][]binding{
 		s.kvVerbs(), s.sessionVerbs(), s.catalogVerbs(), s.healthVerbs(), s.txnVerbs(), s.queryVerbs(), s.statusVerbs(),
+		s.autopilotVerbs(), s.operatorVerbs(), s.coordinateVerbs(), s.configVerbs(),
 	} {
 		for _, b := range group {
 			s.bound[b.op] = &b

@@ -25,8 +25,14 @@ func (s *Server) peers(*api.None) ([]string, error) {
 	return out, nil
 }
 
-// raftConfiguration names the servers as the catalog knows them.
 func (s *Server) raftConfiguration(*api.StaleArgs) (*api.RaftConfiguration, error) {
+	servers, index := s.namedServers()
+	return &api.RaftConfiguration{Servers: servers, Index: index}, nil
+}
+
+// namedServers lists the servers of the log under the names that the catalog
+// has for them, and the index of the entry that made them so.
+func (s *Server) namedServers() ([]*api.RaftServer, uint64) {
 	servers, index := s.replica.Servers()
 	names := map[string]string{s.cfg.Self.ID: s.cfg.Self.Node}
 	for _, n := range s.store.View().Nodes() {
@@ -35,7 +41,7 @@ func (s *Server) raftConfiguration(*api.StaleArgs) (*api.RaftConfiguration, erro
 	for _, p := range servers {
 		p.Node = names[p.ID]
 	}
-	return &api.RaftConfiguration{Servers: servers, Index: index}, nil
+	return servers, index
 }
 
 // Stats gives the sections of agent/self that a server knows.

@@ -1,0 +1,45 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+)
+
+// Remove takes a server out of the log. Only the leader can do that; it may
+// remove itself, and then leads no longer. Errors of kind NoLeader are those of
+// Propose. The last voter cannot be removed.
+func (r *Replica) Remove(ctx context.Context, id string) error {
+	return r.change(ctx, "remove server "+id+" from the log", r.raft.RemoveServer(raft.ServerID(id), 0, enqueueWait))
+}
+
+// Transfer makes another voter the leader: the one with an ID at an address, or
+// with both empty the one whose log is longest. It returns when the other has
+// been told; errors tell why it cannot lead.
+func (r *Replica) Transfer(ctx context.Context, id, address string) error {
+	if id == "" {
+		return r.change(ctx, "transfer leadership", r.raft.LeadershipTransfer())
+	}
+	return r.change(ctx, "transfer leadership to "+id, r.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(address)))
+}
+
+// change waits for what was begun.
+func (r *Replica) change(ctx context.Context, what string, f raft.Future) error {
+	done := make(chan error, 1)
+	go func() { done <- f.Error() }()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrRaftShutdown), errors.Is(err, raft.ErrLeadershipLost):
+		return proposeError(err)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

@@ -1,0 +1,163 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"curia/acl"
+	"curia/api"
+	"curia/state"
+)
+
+// Pools is what a server asks of gossip and of the other servers. Where a
+// function is nil there is nobody to ask: the server is alone. All may be called
+// concurrently.
+type Pools struct {
+	// Facts asks another server of the log, by ID, how far it is. What cannot be
+	// found out in time is left zero.
+	Facts func(ctx context.Context, id string) ServerFacts
+	// Datacenters tells where the servers of all datacenters are.
+	Datacenters func() []*api.DatacenterCoordinates
+	// Keys asks or changes the keys of all pools; nil while gossip is not encrypted.
+	Keys func(ctx context.Context, q KeyRequest) ([]*api.KeyringReport, error)
+}
+
+// KeyAction is what to do with the keys of the pools.
+type KeyAction uint8
+
+// The actions.
+const (
+	ListKeys KeyAction = iota
+	InstallKey
+	UseKey
+	RemoveKey
+)
+
+// KeyRequest asks the members of the pools about their keys, or to change them.
+type KeyRequest struct {
+	Action KeyAction
+	Key    string // in base64; empty for ListKeys
+	Relay  uint8  // members that pass on each answer, at most 5
+	// LocalOnly lists the keys of this server alone.
+	LocalOnly bool
+}
+
+func (s *Server) operatorVerbs() []binding {
+	return []binding{
+		led(api.OperatorRaftRemove, s.raftRemove),
+		led(api.OperatorRaftTransfer, s.raftTransfer),
+		list(api.OperatorUsage, s.usage),
+		led(api.KeyringList, s.keyringList),
+		led(api.KeyringInstall, s.keyringChange(InstallKey)),
+		led(api.KeyringUse, s.keyringChange(UseKey)),
+		led(api.KeyringRemove, s.keyringChange(RemoveKey)),
+	}
+}
+
+// raftRemove takes a server out of the log.
+func (s *Server) raftRemove(ctx context.Context, _ acl.Authorizer, q *api.RaftPeerArgs) (api.Nothing, error) {
+	servers, _ := s.replica.Servers()
+	peer, err := findPeer(servers, q)
+	if err != nil {
+		return api.Nothing{}, err
+	}
+	if peer.Voter && others(servers, peer.ID) == 0 {
+		return api.Nothing{}, api.Errorf(api.Rejected, "cannot remove %s (%s): it is the only voter, nobody would be left to lead", peer.ID, peer.Address)
+	}
+	if err := s.replica.Remove(ctx, peer.ID); err != nil {
+		return api.Nothing{}, refused(err)
+	}
+	s.log.Warn("removed a server from the log on request", "id", peer.ID, "address", peer.Address)
+	return api.Nothing{}, nil
+}
+
+// findPeer finds the server of an ID or address.
+func findPeer(servers []*api.RaftServer, q *api.RaftPeerArgs) (*api.RaftServer, error) {
+	for _, p := range servers {
+		if q.ID != "" && p.ID == q.ID || q.Address != "" && p.Address == q.Address {
+			return p, nil
+		}
+	}
+	if q.ID != "" {
+		return nil, api.Errorf(api.Rejected, "id %q was not found in the Raft configuration", q.ID)
+	}
+	return nil, api.Errorf(api.Rejected, "address %q was not found in the Raft configuration", q.Address)
+}
+
+// others counts the voters beside one.
+func others(servers []*api.RaftServer, id string) int {
+	n := 0
+	for _, p := range servers {
+		if p.Voter && p.ID != id {
+			n++
+		}
+	}
+	return n
+}
+
+// raftTransfer makes another server the leader.
+func (s *Server) raftTransfer(ctx context.Context, _ acl.Authorizer, q *api.RaftTransferArgs) (api.Transferred, error) {
+	servers, _ := s.replica.Servers()
+	address := ""
+	if q.ID != "" {
+		peer, err := findPeer(servers, &api.RaftPeerArgs{ID: q.ID})
+		if err != nil {
+			return api.Transferred{}, err
+		}
+		if address = peer.Address; !peer.Voter {
+			return api.Transferred{}, api.Errorf(api.Rejected, "cannot transfer leadership to %s: it is not a voter", peer.ID)
+		}
+	}
+	if others(servers, s.cfg.Self.ID) == 0 {
+		return api.Transferred{}, api.Errorf(api.Rejected, "cannot transfer leadership: there is no other server that could lead")
+	}
+	if err := s.replica.Transfer(ctx, q.ID, address); err != nil {
+		return api.Transferred{}, refused(err)
+	}
+	s.log.Info("transferred leadership on request", "id", q.ID)
+	return api.Transferred{Success: true}, nil
+}
+
+// refused lets clients see why the log or the pools refuse something.
+func refused(err error) error {
+	var known *api.Error
+	if errors.As(err, &known) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return api.Errorf(api.Rejected, "%v", err)
+}
+
+// usage counts what this datacenter has, which is the only one that is known.
+func (s *Server) usage(v *state.View, _ *api.UsageArgs) (*api.Usage, error) {
+	return &api.Usage{Usage: map[string]*api.ServiceUsage{s.cfg.Datacenter: v.Usage()}}, nil
+}
+
+// maxRelay is the greatest relay factor.
+const maxRelay = 5
+
+// keys asks the pools about their keys.
+func (s *Server) keys(ctx context.Context, relay uint64, q KeyRequest) ([]*api.KeyringReport, error) {
+	if relay > maxRelay {
+		return nil, api.Errorf(api.Invalid, "Invalid relay-factor %d: it must be in the range 0 to %d", relay, maxRelay)
+	}
+	if s.cfg.Pools.Keys == nil {
+		return nil, api.Errorf(api.Rejected, "there is no keyring: gossip is not encrypted, start all agents with encrypt")
+	}
+	q.Relay = uint8(relay)
+	reports, err := s.cfg.Pools.Keys(ctx, q)
+	if err != nil {
+		return nil, refused(err)
+	}
+	return reports, nil
+}
+
+func (s *Server) keyringList(ctx context.Context, _ acl.Authorizer, q *api.KeyringListArgs) ([]*api.KeyringReport, error) {
+	return s.keys(ctx, q.RelayFactor, KeyRequest{Action: ListKeys, LocalOnly: bool(q.LocalOnly)})
+}
+
+func (s *Server) keyringChange(action KeyAction) func(context.Context, acl.Authorizer, *api.KeyringChangeArgs) (api.Nothing, error) {
+	return func(ctx context.Context, _ acl.Authorizer, q *api.KeyringChangeArgs) (api.Nothing, error) {
+		_, err := s.keys(ctx, q.RelayFactor, KeyRequest{Action: action, Key: q.Body.Key})
+		return api.Nothing{}, err
+	}
+}
