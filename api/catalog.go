@@ -305,3 +305,13 @@ func (a *ServiceArgs) HasTags(tags []string) bool {
 	}
 	return true
 }
+
+// nearAgent stands in ?near for the node of the agent that is asked.
+const nearAgent = "_agent"
+
+// DefaultNode implements NodeDefaulter.
+func (q *NodeSelection) DefaultNode(name string) {
+	if q.Near == nearAgent {
+		q.Near = name
+	}
+}

@@ -219,6 +219,24 @@ type QueryExecuteArgs struct {
 	// Near names a node, in place of the one in the query.
 	Near    string   `query:"near"`
 	Connect MeshOnly `query:"connect"`
+	// Asked is the node of the agent that is asked, for queries that want what is
+	// near to it; empty when there is none.
+	Asked string
+}
+
+// DefaultNode implements NodeDefaulter.
+func (a *QueryExecuteArgs) DefaultNode(name string) { a.Asked = name }
+
+// Origin is the node that a query wants instances near to; empty for no node.
+func (a *QueryExecuteArgs) Origin(q *PreparedQuery) string {
+	near := a.Near
+	if near == "" {
+		near = q.Service.Near
+	}
+	if near == nearAgent {
+		return a.Asked
+	}
+	return near
 }
 
 // The verbs of prepared queries.

@@ -133,7 +133,8 @@ func catalogDeregister(_ *state.View, _ acl.Authorizer, q *api.DeregisterArgs) (
 }
 
 func catalogNodes(v *state.View, q *api.NodeSelection) ([]*api.Node, error) {
-	return keep(v.Nodes(), func(n *api.Node) bool { return q.Selects(n) }), nil
+	found := keep(v.Nodes(), func(n *api.Node) bool { return q.Selects(n) })
+	return nearest(v, q.Near, found, func(n *api.Node) string { return n.Node }), nil
 }
 
 func catalogServices(v *state.View, q *api.NodeSelection) (map[string][]string, error) {
@@ -161,9 +162,10 @@ func catalogServices(v *state.View, q *api.NodeSelection) (map[string][]string, 
 }
 
 func catalogService(v *state.View, q *api.ServiceArgs) ([]*api.ServiceNode, error) {
-	return keep(v.ServiceNodes(q.Service), func(n *api.ServiceNode) bool {
+	found := keep(v.ServiceNodes(q.Service), func(n *api.ServiceNode) bool {
 		return q.HasTags(n.ServiceTags) && q.SelectsMeta(n.NodeMeta)
-	}), nil
+	})
+	return nearest(v, q.Near, found, func(n *api.ServiceNode) string { return n.Node }), nil
 }
 
 func catalogNode(v *state.View, q *api.NodeName) (*api.NodeServices, error) {

@@ -22,23 +22,25 @@ func healthChecks(v *state.View, q *api.ServiceArgs) ([]*api.Check, error) {
 }
 
 func healthService(v *state.View, q *api.HealthServiceArgs) ([]*api.ServiceHealth, error) {
-	return keep(v.ServiceHealth(q.Service), func(h *api.ServiceHealth) bool {
+	found := keep(v.ServiceHealth(q.Service), func(h *api.ServiceHealth) bool {
 		return q.HasTags(h.Service.Tags) && q.Selects(h.Node) && (!bool(q.Passing) || h.AllPassing())
-	}), nil
+	})
+	return nearest(v, q.Near, found, func(h *api.ServiceHealth) string { return h.Node.Node }), nil
 }
 
 func healthState(v *state.View, q *api.StateArgs) ([]*api.Check, error) {
 	return onNodes(v, v.ChecksInState(q.State), &q.NodeSelection), nil
 }
 
-// onNodes keeps the checks of the nodes that are selected.
+// onNodes keeps the checks of the nodes that are selected, the nearest first.
 func onNodes(v *state.View, checks []*api.Check, q *api.NodeSelection) []*api.Check {
+	node := func(c *api.Check) string { return c.Node }
 	if len(q.NodeMeta) == 0 {
-		return checks
+		return nearest(v, q.Near, checks, node)
 	}
 	selected := map[string]bool{}
 	for _, n := range v.Nodes() {
 		selected[n.Node] = q.Selects(n)
 	}
-	return keep(checks, func(c *api.Check) bool { return selected[c.Node] })
+	return nearest(v, q.Near, keep(checks, func(c *api.Check) bool { return selected[c.Node] }), node)
 }

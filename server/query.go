@@ -160,9 +160,8 @@ func queryExplain(v *state.View, q *api.QueryRef) (*api.QueryExplanation, error)
 	return &api.QueryExplanation{Query: query}, nil
 }
 
-// queryExecute finds healthy instances. Distances between nodes are not known:
-// the order is random, whatever they should be near to. There is one datacenter,
-// so that nowhere else could be asked when none is found.
+// queryExecute finds healthy instances, in random order or the nearest first.
+// There is one datacenter, so that nowhere else could be asked when none is found.
 func (s *Server) queryExecute(v *state.View, q *api.QueryExecuteArgs) (*api.QueryResult, error) {
 	query, err := resolveQuery(v, q.Query)
 	if err != nil {
@@ -182,6 +181,7 @@ func (s *Server) queryExecute(v *state.View, q *api.QueryExecuteArgs) (*api.Quer
 		r.Nodes = keep(r.Nodes, func(h *api.ServiceHealth) bool { return h.CanRead(who) })
 	}
 	rand.Shuffle(len(r.Nodes), func(i, j int) { r.Nodes[i], r.Nodes[j] = r.Nodes[j], r.Nodes[i] })
+	nearest(v, q.Origin(query), r.Nodes, func(h *api.ServiceHealth) string { return h.Node.Node })
 	if q.Limit > 0 {
 		r.Nodes = r.Nodes[:min(len(r.Nodes), int(q.Limit))]
 	}
