@@ -216,6 +216,7 @@ func (c *Config) validateNumbers(p *problems) {
 		{"retry_max_wan", c.Join.RetryMaxWAN, 0},
 		{"check_output_max_size", c.CheckRules.OutputMaxSize, 1},
 		{"autopilot.max_trailing_logs", c.Autopilot.MaxTrailingLogs, 0},
+		{"autopilot.min_quorum", c.Autopilot.MinQuorum, 0},
 		{"dns_config.udp_answer_limit", c.DNS.UDPAnswerLimit, 0},
 		{"dns_config.a_record_limit", c.DNS.ARecordLimit, 0},
 	} {

@@ -39,8 +39,19 @@ func serverConfig(cfg *config.Config, id string) server.Config {
 		ServiceMeta:   map[string]string{"version": apiLevel, "raft_version": "3", "non_voter": "false"},
 		SessionTTLMin: cfg.Session.TTLMin,
 		DefaultWait:   cfg.Query.DefaultTime, MaxWait: cfg.Query.MaxTime,
-		HoldTimeout: cfg.Performance.RPCHoldTimeout,
-		MaxValue:    cfg.Limits.KVMaxValueSize,
+		HoldTimeout:   cfg.Performance.RPCHoldTimeout,
+		MaxValue:      cfg.Limits.KVMaxValueSize,
+		Autopilot:     autopilot(cfg.Autopilot),
+		NoCoordinates: cfg.Gossip.DisableCoordinates,
+	}
+}
+
+// autopilot is the configuration of autopilot that the first leader writes.
+func autopilot(a config.Autopilot) api.AutopilotConfiguration {
+	return api.AutopilotConfiguration{
+		CleanupDeadServers: a.CleanupDeadServers, LastContactThreshold: api.ReadableDuration(a.LastContactThreshold),
+		MaxTrailingLogs: uint64(a.MaxTrailingLogs), MinQuorum: uint64(max(a.MinQuorum, 0)),
+		ServerStabilizationTime: api.ReadableDuration(a.ServerStabilizationTime),
 	}
 }
 
