@@ -29,6 +29,12 @@ const (
 	maxDepth = 64
 )
 
+// Decode reads a document that need not be a configuration: nested maps whose
+// leaves are string, bool, int64 or float64, and whose lists are []any. A key
+// that occurs more than once in HCL becomes a list. A document without content
+// is nil.
+func Decode(text []byte, f Format) (map[string]any, error) { return decode(text, f) }
+
 // decode reads a document into nested maps whose leaves are string, bool, int64 or
 // float64, and whose lists are []any. A document without content is nil.
 func decode(text []byte, f Format) (map[string]any, error) {

@@ -47,9 +47,12 @@ func flags(some ...flagFunc) func() []cli.Flag {
 // groups are the first words of commands that have two or more.
 var groups = []struct{ name, line string }{
 	{"catalog", "Look at the nodes and services of a datacenter."},
+	{"config", "Read and write configuration that a datacenter shares."},
 	{"kv", "Read and write the key/value store."},
 	{"operator", "Look after the cluster."},
-	{"operator raft", "Look at the replicated log."},
+	{"operator autopilot", "Look at the health of the servers, and say what it is."},
+	{"operator raft", "Look at the replicated log, and say who keeps it."},
+	{"operator usage", "Count what there is."},
 	{"services", "Register and remove services of the agent."},
 	{"session", "List, create and destroy sessions."},
 	{"snapshot", "Save and restore the state of a datacenter."},
@@ -60,7 +63,7 @@ func commands() []command {
 	var out []command
 	for _, some := range [][]command{
 		agentCommands, kvCommands, catalogCommands, clusterCommands, localCommands, poolCommands, eventCommands,
-		sessionCommands, snapshotCommands, toolCommands,
+		operatorCommands, rttCommands, configCommands, sessionCommands, snapshotCommands, toolCommands,
 	} {
 		out = append(out, some...)
 	}
