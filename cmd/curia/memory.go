@@ -12,7 +12,7 @@ import (
 // it may grow by a fixed amount instead. A large one is kept closer to what is
 // alive in it.
 const (
-	garbageTarget = 64 << 20 // bytes of garbage between two collections of a small heap
+	garbageTarget = 96 << 20 // bytes of garbage between two collections of a small heap
 	leastPercent  = 50       // of what is alive: garbage in a large heap
 	mostPercent   = 800
 	quietBytes    = 2 << 20  // allocated in a second by an agent that has nothing to do
