@@ -99,7 +99,7 @@ func TestHelpForms(t *testing.T) {
 
 // TestDashes gives every flag of every command with one dash and with two.
 func TestDashes(t *testing.T) {
-	values := map[string]string{"Uint64Flag": "7", "DurationFlag": "7s"}
+	values := map[string]string{"IntFlag": "7", "Uint64Flag": "7", "DurationFlag": "7s"}
 	for _, row := range commands() {
 		leaf := row.leaf("x", shell{})
 		for _, f := range leaf.Flags {
@@ -121,6 +121,8 @@ func TestDashes(t *testing.T) {
 
 func kindOf(f cli.Flag) string {
 	switch f.(type) {
+	case *cli.IntFlag:
+		return "IntFlag"
 	case *cli.Uint64Flag:
 		return "Uint64Flag"
 	case *cli.DurationFlag:
