@@ -100,7 +100,7 @@ func definitionSettings() []Setting {
 	return []Setting{
 		{Key: "services", Aliases: []string{"service"}, Reload: true, field: func(c *Config) any { return &c.Definitions.Services }, Doc: "Services to register on this agent."},
 		{Key: "checks", Aliases: []string{"check"}, Reload: true, field: func(c *Config) any { return &c.Definitions.Checks }, Doc: "Checks to register on this agent."},
-		{Key: "watches", Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Definitions.Watches }, Doc: "Queries to watch, and what to run when their answer changes."},
+		{Key: "watches", Reload: true, field: func(c *Config) any { return &c.Definitions.Watches }, Doc: "Queries to watch, and what to run when their answer changes."},
 		{Key: "config_entries.bootstrap", Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Definitions.ConfigEntries }, Doc: "Config entries to write when the first leader is elected."},
 		{Key: "enable_script_checks", Flag: "enable-script-checks", field: func(c *Config) any { return &c.CheckRules.EnableScripts }, Doc: "Allow checks that run commands, from files and from the API."},
 		{Key: "enable_local_script_checks", Flag: "enable-local-script-checks", field: func(c *Config) any { return &c.CheckRules.EnableLocalScripts }, Doc: "Allow checks that run commands, from files only."},

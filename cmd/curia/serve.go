@@ -21,6 +21,7 @@ import (
 	"curia/replica"
 	"curia/server"
 	"curia/state"
+	"curia/watch"
 )
 
 // Times of the end of an agent.
@@ -143,9 +144,14 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) e
 	if err != nil {
 		return err
 	}
+	watches, err := watchesOf(next)
+	if err != nil {
+		return err
+	}
 	if err := n.agent.Configure(services, checks); err != nil {
 		return err
 	}
+	n.watches.Configure(watches)
 	for _, w := range warnings {
 		log.Warn(w)
 	}
@@ -187,6 +193,7 @@ type node struct {
 	replica   *replica.Replica
 	server    *server.Server
 	agent     *agent.Agent
+	watches   *watch.Set
 	http      *http.Server
 	listeners []listener
 	dns       *dnsapi.Server
@@ -243,6 +250,12 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 		return nil, err
 	}
 	n.agent.Restore()
+	watches, err := watchesOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	n.watches = watch.NewSet(n.agent, log)
+	n.watches.Configure(watches)
 	for _, source := range []func(*metrics.Scrape){applied.Measure, n.server.Measure, n.agent.Measure} {
 		n.metrics.Add(source)
 	}
@@ -275,6 +288,7 @@ func (n *node) run(ctx context.Context) error {
 	n.pools.run(ctx, group, n.agent)
 	group.Go(func() error { return paceGarbage(ctx) })
 	group.Go(func() error { return untilDone(ctx, n.agent.Run(ctx)) })
+	group.Go(func() error { return untilDone(ctx, n.watches.Run(ctx)) })
 	group.Go(func() error { return n.dns.Run(ctx, n.questions.packets, n.questions.streams) })
 	for _, l := range n.listeners {
 		group.Go(func() error {

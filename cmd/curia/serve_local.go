@@ -9,6 +9,7 @@ import (
 	"curia/api"
 	"curia/check"
 	"curia/config"
+	"curia/watch"
 )
 
 // definitions reads the services and checks of configuration files.
@@ -21,15 +22,31 @@ func definitions(cfg *config.Config) ([]*api.ServiceDefinition, []*api.CheckRegi
 	return services, checks, err
 }
 
-// checkDefinitions finds what is wrong with the services and checks of
-// configuration files, as an agent would when it starts.
+// checkDefinitions finds what is wrong with the services, checks and
+// watches of configuration files, as an agent would when it starts.
 func checkDefinitions(cfg *config.Config) error {
 	services, checks, err := definitions(cfg)
 	if err != nil {
 		return err
 	}
+	if _, err := watchesOf(cfg); err != nil {
+		return err
+	}
 	rules := agent.Config{Checks: agent.Checks{Options: checkSettings(cfg)}}
 	return agent.New(rules, nil, slog.New(slog.DiscardHandler)).Configure(services, checks)
+}
+
+// watchesOf reads the watches of configuration files.
+func watchesOf(cfg *config.Config) ([]*watch.Definition, error) {
+	var out []*watch.Definition
+	for i, raw := range cfg.Definitions.Watches {
+		w, err := watch.Parse(raw)
+		if err != nil {
+			return nil, fmt.Errorf("watches[%d]: %w", i, err)
+		}
+		out = append(out, w)
+	}
+	return out, nil
 }
 
 func decodeAll[T any](key string, raw []map[string]any) ([]*T, error) {
