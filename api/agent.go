@@ -1,6 +1,11 @@
 package api
 
-import "curia/acl"
+import (
+	"slices"
+	"strings"
+
+	"curia/acl"
+)
 
 // MemberStatus is what gossip knows of a member.
 type MemberStatus int
@@ -157,6 +162,30 @@ type MetricsArgs struct {
 	Format string `query:"format"`
 }
 
+// LogLevels are the names of the levels of the log, the finest first. "ERROR" is
+// another name of the last.
+var LogLevels = []string{"TRACE", "DEBUG", "INFO", "WARN", "ERR"}
+
+// MonitorArgs asks for the log from now on.
+type MonitorArgs struct {
+	LogLevel string `query:"loglevel"` // the finest to be sent, in upper case; empty means INFO
+	LogJSON  bool   `query:"logjson"`  // as JSON objects
+}
+
+// Validate wants a level that there is.
+func (a *MonitorArgs) Validate() error {
+	given := a.LogLevel
+	switch a.LogLevel = strings.ToUpper(given); {
+	case given == "":
+		a.LogLevel = "INFO"
+	case a.LogLevel == "ERROR":
+		a.LogLevel = "ERR"
+	case !slices.Contains(LogLevels, a.LogLevel):
+		return Errorf(Invalid, "Unknown log level: %s", given)
+	}
+	return nil
+}
+
 func agentRead[Q any](*Q) acl.Need { return acl.Need{Resource: acl.Agent, Access: acl.Read} }
 
 // The verbs of the agent about itself.
@@ -172,6 +201,8 @@ var (
 		"Tells the version of the agent.", Needs(agentRead[None]))
 	AgentMetrics = Raw("GET /v1/agent/metrics", "agent.metrics",
 		"Tells what the agent has measured, as JSON or in the Prometheus format.", Needs(agentRead[MetricsArgs]))
+	AgentMonitor = Raw("GET /v1/agent/monitor", "agent.monitor",
+		"Sends what the agent logs from now on, a line for each event.", Needs(agentRead[MonitorArgs]))
 	OpenAPI = Raw[None]("GET /v1/openapi.json", "openapi",
 		"Describes every verb as an OpenAPI document.")
 )

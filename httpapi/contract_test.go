@@ -27,7 +27,11 @@ import (
 // about says that a verb is answered by the agent that is asked, wherever the
 // caller points.
 func about(op *api.Op) bool {
-	return op.Kind == api.KindLocal && op != api.EventFire.Op || op == api.OpenAPI.Op || op == api.AgentMetrics.Op
+	switch op {
+	case api.OpenAPI.Op, api.AgentMetrics.Op, api.AgentMonitor.Op:
+		return true
+	}
+	return op.Kind == api.KindLocal && op != api.EventFire.Op
 }
 
 // TestEveryVerbIsRouted asks for each verb under each of its methods, and

@@ -64,7 +64,7 @@ func commands() []command {
 	for _, some := range [][]command{
 		agentCommands, kvCommands, catalogCommands, clusterCommands, localCommands, poolCommands, eventCommands,
 		operatorCommands, rttCommands, configCommands, sessionCommands, snapshotCommands, toolCommands,
-		lockCommands, watchCommands,
+		lockCommands, watchCommands, monitorCommands,
 	} {
 		out = append(out, some...)
 	}

@@ -119,16 +119,19 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 		api.SnapshotRestore.Op: n.restoreSnapshot,
 		api.OpenAPI.Op:         httpapi.OpenAPI(version),
 		api.AgentMetrics.Op:    n.tellMetrics(),
+		api.AgentMonitor.Op:    n.monitor,
 	}
 	hc.Observe = n.metrics.Observe
 	handler := http.Handler(httpapi.New(hc, n.agent, n.log))
 	if cfg.Log.EnableDebug {
 		handler = withProfiles(handler)
 	}
-	return &http.Server{
+	srv := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerWait, IdleTimeout: idleWait,
 		MaxHeaderBytes: cfg.HTTP.MaxHeaderBytes, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
-	}, nil
+	}
+	srv.RegisterOnShutdown(n.tee().stop)
+	return srv, nil
 }
 
 // withProfiles answers /debug/pprof/ beside the API (enable_debug).
@@ -178,11 +181,16 @@ func openLog(cfg *config.Config, level *slog.LevelVar, out io.Writer) (*slog.Log
 		}
 		out, done = io.MultiWriter(out, f), func() { _ = f.Close() }
 	}
+	return slog.New(newLogTee(logHandler(out, level, cfg.Log.JSON))), done, nil
+}
+
+// logHandler writes events as text, or as JSON.
+func logHandler(out io.Writer, level slog.Leveler, asJSON bool) slog.Handler {
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: nameTrace}
-	if cfg.Log.JSON {
-		return slog.New(slog.NewJSONHandler(out, opts)), done, nil
+	if asJSON {
+		return slog.NewJSONHandler(out, opts)
 	}
-	return slog.New(slog.NewTextHandler(out, opts)), done, nil
+	return slog.NewTextHandler(out, opts)
 }
 
 // levelTrace is finer than debug.
@@ -195,12 +203,12 @@ func nameTrace(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-func setLevel(to *slog.LevelVar, name string) {
-	levels := map[string]slog.Level{
-		"TRACE": levelTrace, "DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo, "WARN": slog.LevelWarn, "ERR": slog.LevelError,
-	}
-	to.Set(levels[strings.ToUpper(name)])
+// logLevels are those of api.LogLevels.
+var logLevels = map[string]slog.Level{
+	"TRACE": levelTrace, "DEBUG": slog.LevelDebug, "INFO": slog.LevelInfo, "WARN": slog.LevelWarn, "ERR": slog.LevelError,
 }
+
+func setLevel(to *slog.LevelVar, name string) { to.Set(logLevels[strings.ToUpper(name)]) }
 
 // banner tells what was started.
 func banner(out io.Writer, cfg *config.Config, n *node) {

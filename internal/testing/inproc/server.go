@@ -156,14 +156,20 @@ func (s *Server) rawVerbs() map[*api.Op]httpapi.RawFunc {
 		api.SnapshotRestore.Op: func(_ http.ResponseWriter, r *http.Request, req *api.Request) error {
 			return s.Server.RestoreSnapshot(r.Context(), req, r.Body)
 		},
-		// Nothing is measured in a test, but whoever asks must have the permission.
-		api.AgentMetrics.Op: func(w http.ResponseWriter, _ *http.Request, req *api.Request) error {
-			if err := s.Server.Authorize(req); err != nil {
-				return err
-			}
-			_, err := io.WriteString(w, "{}")
+		// Nothing is measured or sent in a test, but whoever asks must have the permission.
+		api.AgentMetrics.Op: s.permitted("{}"),
+		api.AgentMonitor.Op: s.permitted(""),
+	}
+}
+
+// permitted answers a text to those who have the permission to ask.
+func (s *Server) permitted(text string) httpapi.RawFunc {
+	return func(w http.ResponseWriter, _ *http.Request, req *api.Request) error {
+		if err := s.Server.Authorize(req); err != nil {
 			return err
-		},
+		}
+		_, err := io.WriteString(w, text)
+		return err
 	}
 }
 
