@@ -1,6 +1,7 @@
 package child
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -9,8 +10,8 @@ import (
 	"time"
 )
 
-// Grace is how long a command has to end by itself when it is told to.
-const Grace = 5 * time.Second
+// DefaultGrace is the Grace of commands that name none.
+const DefaultGrace = 5 * time.Second
 
 // Group says which processes are told to end.
 type Group int
@@ -31,19 +32,23 @@ type Command struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Group    Group
+	// Grace is how long the command has to end by itself when it is told to; 0
+	// means DefaultGrace.
+	Grace time.Duration
 }
 
 // Shell gives the Argv that lets the shell of the system read a line.
 func Shell(line string) []string { return append(shell(), line) }
 
 // Run runs the command until it has ended. When ctx ends, the command is told
-// to terminate, and killed after Grace; the error is then that of ctx. A command
+// to terminate, and killed after its grace; the error is then that of ctx. A command
 // that fails gives an *exec.ExitError.
 func (c Command) Run(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
 	cmd.Env = append(os.Environ(), c.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.In, c.Out, c.Err
-	cmd.WaitDelay = Grace
+	grace := cmp.Or(c.Grace, DefaultGrace)
+	cmd.WaitDelay = grace
 	if c.Group == Shared {
 		cmd.Cancel = func() error { return terminate(cmd.Process) }
 	} else {
@@ -57,7 +62,7 @@ func (c Command) Run(ctx context.Context) error {
 	err := cmd.Run()
 	if !stop() && cmd.Process != nil {
 		if c.Group == Own {
-			endGroup(cmd.Process, (<-told).Add(Grace))
+			endGroup(cmd.Process, (<-told).Add(grace))
 		}
 		return ctx.Err()
 	}

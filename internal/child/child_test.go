@@ -4,6 +4,7 @@ package child
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -48,12 +49,12 @@ func TestEnd(t *testing.T) {
 	tests := []struct {
 		name, line, says string
 		group            Group
-		forced           bool
+		grace            time.Duration
 	}{
 		{name: "obeys", line: "echo ready; sleep 100"},
 		{name: "group", line: "(trap 'echo inner; exit' TERM; echo ready; while :; do sleep 0.01; done) & wait", says: "inner"},
 		{name: "shared", line: "trap 'echo told; exit' TERM; echo ready; while :; do sleep 0.01; done", says: "told", group: Shared},
-		{name: "refuses", line: "trap '' TERM; echo ready; while :; do sleep 0.1; done", forced: true},
+		{name: "refuses", line: "trap '' TERM; echo ready; while :; do sleep 0.1; done", grace: 300 * time.Millisecond},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -63,7 +64,7 @@ func TestEnd(t *testing.T) {
 			r, w := io.Pipe()
 			done := make(chan error, 1)
 			go func() {
-				done <- Command{Argv: Shell(tt.line), Out: w, Group: tt.group}.Run(ctx)
+				done <- Command{Argv: Shell(tt.line), Out: w, Group: tt.group, Grace: tt.grace}.Run(ctx)
 				w.Close()
 			}()
 			lines := bufio.NewReader(r)
@@ -79,8 +80,8 @@ func TestEnd(t *testing.T) {
 			if err := <-done; !errors.Is(err, context.Canceled) {
 				t.Errorf("%s: got %v; want the error of the context", tt.line, err)
 			}
-			if took := time.Since(began); (took >= Grace) != tt.forced {
-				t.Errorf("%s: it ended after %v; by force: %v", tt.line, took, tt.forced)
+			if took := time.Since(began); (took >= cmp.Or(tt.grace, DefaultGrace)) != (tt.grace > 0) {
+				t.Errorf("%s: it ended after %v, with a grace of %v", tt.line, took, tt.grace)
 			}
 		})
 	}
