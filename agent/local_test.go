@@ -11,6 +11,7 @@ import (
 
 	"curia/acl"
 	"curia/api"
+	"curia/check"
 )
 
 func TestReplaceExistingChecks(t *testing.T) {
@@ -97,14 +98,15 @@ func TestReapsCriticalServices(t *testing.T) {
 		pass(60 * time.Second)
 		r.update("f", api.Warning, "")
 		r.update("f", api.Critical, "")
+		same(t, "services before", services(), "[bad endless fine flaps]")
+		pass(29 * time.Second)
 		r.update("f", api.Critical, "still") // does not start the time anew
 		synctest.Wait()
 		r.catalog.taken()
-		same(t, "services before", services(), "[bad endless fine flaps]")
-		pass(30*time.Second + reapEvery)
+		pass(time.Second + reapEvery)
 		same(t, "services after", services(), "[endless fine flaps]")
 		r.wrote("at once", "remove check service:bad:1 token=agent", "remove check service:bad:2 token=agent", "remove service bad token=agent")
-		pass(60*time.Second + reapEvery)
+		pass(60 * time.Second)
 		same(t, "services in the end", services(), "[endless fine]")
 		same(t, "log lines about the first", strings.Count(r.logged.String(), "service=bad"), 1)
 		same(t, "the check of the node", r.said()["node"], "critical")
@@ -323,7 +325,7 @@ func TestPermissions(t *testing.T) {
 	service := func(body string) *api.ServiceRegisterArgs {
 		return &api.ServiceRegisterArgs{Definition: decode[api.ServiceDefinition](t, body)}
 	}
-	check := func(body string) *api.CheckRegisterArgs {
+	test := func(body string) *api.CheckRegisterArgs {
 		return &api.CheckRegisterArgs{Definition: decode[api.CheckRegistration](t, body)}
 	}
 	for _, c := range []struct {
@@ -338,10 +340,10 @@ func TestPermissions(t *testing.T) {
 		{api.LocalServiceGet.Op, &api.LocalServiceArgs{ID: "w1"}, "web look"},
 		{api.LocalHealthByID.Op, &api.LocalHealthArgs{Service: "w1"}, "web look"},
 		{api.LocalHealthByName.Op, &api.LocalHealthArgs{Service: "web"}, "web look"},
-		{api.LocalCheckRegister.Op, check(`{"Name":"n","TTL":"24h"}`), "node"},
-		{api.LocalCheckRegister.Op, check(`{"Name":"n","TTL":"24h","ServiceID":"w1"}`), "web"},
-		{api.LocalCheckRegister.Op, check(`{"Name":"wc","TTL":"24h"}`), ""},
-		{api.LocalCheckRegister.Op, check(`{"Name":"disk","TTL":"24h"}`), "node"},
+		{api.LocalCheckRegister.Op, test(`{"Name":"n","TTL":"24h"}`), "node"},
+		{api.LocalCheckRegister.Op, test(`{"Name":"n","TTL":"24h","ServiceID":"w1"}`), "web"},
+		{api.LocalCheckRegister.Op, test(`{"Name":"wc","TTL":"24h"}`), ""},
+		{api.LocalCheckRegister.Op, test(`{"Name":"disk","TTL":"24h"}`), "node"},
 		{api.LocalCheckDeregister.Op, &api.LocalCheckID{ID: "wc"}, "web"},
 		{api.LocalCheckDeregister.Op, &api.LocalCheckID{ID: "disk"}, "node"},
 		{api.LocalCheckPass.Op, &api.CheckNoteArgs{ID: "wc"}, "web"},
@@ -388,6 +390,25 @@ func TestListsShowWhatTheCallerMayRead(t *testing.T) {
 			got := fmt.Sprint(keys(services.(map[string]*api.LocalService)), keys(checks.(map[string]*api.Check)))
 			same(t, "what "+token+" sees", got, want)
 		}
+	})
+}
+
+// TestStrayResults has results of checks that are not there any more.
+func TestStrayResults(t *testing.T) {
+	play(t, nil, func(t *testing.T, r *rig) {
+		r.check(`{"Name":"c","TTL":"10s"}`)
+		old, _ := r.local.find("c")
+		r.check(`{"Name":"c","TTL":"20s"}`)
+		r.report(old, check.Result{Status: api.Passing, Output: "stray"})
+		same(t, "states after a result of the check before", r.said(), map[string]string{"c": "critical"})
+		r.wrote("before the end", "register check c=critical token=agent", "register check c=critical token=agent")
+		r.must(api.LocalCheckDeregister.Op, &api.LocalCheckID{ID: "c"})
+		r.report(old, check.Result{Status: api.Passing, Output: "stray"})
+		r.startCheck(old)
+		if r.ttl(old) != nil {
+			t.Error("a check that was removed runs again")
+		}
+		r.wrote("in the end", "remove check c token=agent")
 	})
 }
 

@@ -39,19 +39,6 @@ func (s *syncer) kick() {
 	}
 }
 
-// others lists who else waits at this moment.
-func (s *syncer) others() []chan<- struct{} {
-	var all []chan<- struct{}
-	for {
-		select {
-		case w := <-s.waits:
-			all = append(all, w)
-		default:
-			return all
-		}
-	}
-}
-
 // pushed waits until what changed before has been pushed, but not for long: the
 // catalog may not be reachable, and follows when it is.
 func (a *Agent) pushed(ctx context.Context) {
@@ -83,19 +70,18 @@ func (a *Agent) syncLoop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		var waiting []chan<- struct{}
+		var waiting chan<- struct{}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timer.C:
 			full = true
 		case <-a.sync.wake:
-		case first := <-a.sync.waits:
-			waiting = append(a.sync.others(), first)
+		case waiting = <-a.sync.waits:
 		}
 		err := a.syncPass(ctx, full)
-		for _, w := range waiting {
-			close(w)
+		if waiting != nil {
+			close(waiting)
 		}
 		switch {
 		case ctx.Err() != nil:

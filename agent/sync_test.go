@@ -130,6 +130,15 @@ func TestDeferredOutput(t *testing.T) {
 		pass(fullPass)
 		r.wrote("after the deferral that the status ended")
 
+		r.service(`{"Name":"a"}`)
+		r.check(`{"ID":"c","Name":"c","TTL":"24h","ServiceID":"a"}`)
+		r.catalog.taken()
+		r.update("c", api.Warning, "h")
+		r.service(`{"Name":"a","Tags":["new"]}`)
+		r.wrote("when a check in a deferral was written with its service", "register check c=warning service a token=agent")
+		pass(fullPass)
+		r.wrote("after the deferral that this ended")
+
 		r.update("c", api.Warning, "g")
 		r.must(api.LocalCheckDeregister.Op, &api.LocalCheckID{ID: "c"})
 		pass(fullPass)
@@ -312,8 +321,29 @@ func TestSlowCatalog(t *testing.T) {
 	})
 }
 
-// TestWaitersShareAPass registers many services at once.
-func TestWaitersShareAPass(t *testing.T) {
+// TestChangeInFlight changes a service and a check while they are being written.
+func TestChangeInFlight(t *testing.T) {
+	play(t, nil, func(t *testing.T, r *rig) {
+		r.catalog.slow = 2 * time.Second
+		r.service(`{"Name":"web","Check":{"CheckID":"c","TTL":"24h"}}`)
+		r.update("c", api.Passing, "")
+		r.wrote("while the first write is under way")
+		pass(time.Second)
+		r.wrote("when it has ended", "register check c=critical service web token=agent")
+		pass(2 * time.Second)
+		r.wrote("after the next", "register check c=passing token=agent")
+		r.update("c", api.Warning, "")
+		go r.service(`{"Name":"web","Port":1}`)
+		pass(time.Second)
+		go r.service(`{"Name":"web","Port":2}`)
+		pass(10 * time.Second)
+		same(t, "port in the catalog", r.catalog.nodes["n1"].services["web"].Port, 2)
+		same(t, "status in the catalog", r.catalog.status("c"), api.Warning)
+	})
+}
+
+// TestManyAtOnce registers many services at once: nobody waits for each of the others.
+func TestManyAtOnce(t *testing.T) {
 	play(t, nil, func(t *testing.T, r *rig) {
 		const n = 50
 		r.catalog.slow = time.Millisecond
@@ -326,7 +356,7 @@ func TestWaitersShareAPass(t *testing.T) {
 			}()
 		}
 		for range n {
-			if took := <-done; took > 100*time.Millisecond {
+			if took := <-done; took > (n+1)*time.Millisecond {
 				t.Errorf("a registration among %d took %v", n, took)
 			}
 		}
