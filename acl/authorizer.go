@@ -16,25 +16,34 @@ type Authorizer interface {
 // language. The empty Resource needs no permission.
 type Resource string
 
-// The resources of the rule language.
+// The resources of the rule language. Intention has no rules of its own: a
+// rule about a service may speak of its intentions.
 const (
-	Key      Resource = "key"
-	Node     Resource = "node"
-	Service  Resource = "service"
-	Session  Resource = "session"
-	Agent    Resource = "agent"
-	Operator Resource = "operator"
-	ACL      Resource = "acl"
-	Query    Resource = "query"
-	Event    Resource = "event"
-	Keyring  Resource = "keyring"
+	Key       Resource = "key"
+	Node      Resource = "node"
+	Service   Resource = "service"
+	Session   Resource = "session"
+	Agent     Resource = "agent"
+	Operator  Resource = "operator"
+	ACL       Resource = "acl"
+	Query     Resource = "query"
+	Event     Resource = "event"
+	Keyring   Resource = "keyring"
+	Mesh      Resource = "mesh"
+	Peering   Resource = "peering"
+	Intention Resource = "intention"
 )
 
-// Access is what somebody wants to do with a resource.
+// Access is what somebody wants to do with a resource, or what a rule says
+// about it.
 type Access string
 
-// The accesses of the rule language.
+// The accesses of the rule language. Write implies List, and List Read. Deny is
+// the word of a rule, nobody needs it. List is asked before keys are listed; it
+// is granted to everybody, the result being filtered, unless listing is a
+// permission of its own (Options.KeyList).
 const (
+	Deny  Access = "deny"
 	Read  Access = "read"
 	List  Access = "list"
 	Write Access = "write"
@@ -50,16 +59,17 @@ type Need struct {
 	Prefix bool
 }
 
-// String gives the need as it stands in a 403: key:write on "foo".
+// String gives the need as it stands in a 403: 'key:write' on "foo".
 func (n Need) String() string {
-	s := string(n.Resource) + ":" + string(n.Access)
+	s := "'" + string(n.Resource) + ":" + string(n.Access) + "'"
 	if n.Name == "" {
 		return s
 	}
 	return s + " on " + strconv.Quote(n.Name)
 }
 
-// AllowAll grants everything. It is what callers hold while ACLs are off.
+// AllowAll grants everything. It is what callers hold while ACLs are off, and
+// holders of management tokens.
 type AllowAll struct{}
 
 // Allows grants every need.
@@ -67,3 +77,45 @@ func (AllowAll) Allows(Need) bool { return true }
 
 // ID is the same for every AllowAll.
 func (AllowAll) ID() string { return "allow" }
+
+// DenyAll grants nothing.
+type DenyAll struct{}
+
+// Allows grants only needs that nobody lacks.
+func (DenyAll) Allows(n Need) bool { return n.Resource == "" || n.Access == List }
+
+// ID is the same for every DenyAll.
+func (DenyAll) ID() string { return "deny" }
+
+// All reports whether an authorizer is known to grant everything.
+func All(a Authorizer) bool { return a.ID() == AllowAll{}.ID() }
+
+// Anonymous is the accessor of the token of those who bring none.
+const Anonymous = "00000000-0000-0000-0000-000000000002"
+
+// Holder is an Authorizer that tells who holds it. Its ID is that of the
+// permissions alone.
+type Holder struct {
+	Authorizer
+	// Accessor names the token; it is no secret. Empty when there is none.
+	Accessor string
+}
+
+// Nameless reports whether an authorizer is that of callers without a token.
+func Nameless(a Authorizer) bool {
+	h, ok := a.(*Holder)
+	return ok && h.Accessor == Anonymous
+}
+
+// Refusal is the text of a 403: whose token lacks which permission.
+func Refusal(a Authorizer, n Need) string {
+	lacks := "lacks permission " + n.String()
+	switch h, ok := a.(*Holder); {
+	case ok && h.Accessor == Anonymous:
+		return "Permission denied: anonymous token " + lacks +
+			". The anonymous token is used implicitly when a request does not specify a token."
+	case ok && h.Accessor != "":
+		return "Permission denied: token with AccessorID '" + h.Accessor + "' " + lacks
+	}
+	return "Permission denied: token " + lacks
+}
