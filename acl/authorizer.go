@@ -12,6 +12,10 @@ type Authorizer interface {
 	ID() string
 }
 
+// Resolver finds out what the holder of a token may do. It returns an error for
+// tokens that nobody has.
+type Resolver func(token string) (Authorizer, error)
+
 // Resource is the kind of thing that a rule speaks of, by its name in the rule
 // language. The empty Resource needs no permission.
 type Resource string
@@ -59,9 +63,12 @@ type Need struct {
 	Prefix bool
 }
 
-// String gives the need as it stands in a 403: 'key:write' on "foo".
-func (n Need) String() string {
-	s := "'" + string(n.Resource) + ":" + string(n.Access) + "'"
+// String gives the need as key:write on "foo".
+func (n Need) String() string { return n.text("") }
+
+// text puts something around the permission.
+func (n Need) text(around string) string {
+	s := around + string(n.Resource) + ":" + string(n.Access) + around
 	if n.Name == "" {
 		return s
 	}
@@ -109,7 +116,7 @@ func Nameless(a Authorizer) bool {
 
 // Refusal is the text of a 403: whose token lacks which permission.
 func Refusal(a Authorizer, n Need) string {
-	lacks := "lacks permission " + n.String()
+	lacks := "lacks permission " + n.text("'")
 	switch h, ok := a.(*Holder); {
 	case ok && h.Accessor == Anonymous:
 		return "Permission denied: anonymous token " + lacks +

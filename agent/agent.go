@@ -23,9 +23,10 @@ type Config struct {
 	DataDir    string // where registrations are kept; empty: nowhere
 	About      About
 	Checks     Checks
-	// Token is what the agent writes to the catalog with when a registration has
-	// none of its own.
-	Token string
+	// Tokens are those of the configuration. PersistTokens keeps those that are set
+	// through the API in DataDir.
+	Tokens        Tokens
+	PersistTokens bool
 	// LAN and WAN list the members of the pools.
 	LAN, WAN func() []*api.Member
 	// Pools is what else is asked of the pools.
@@ -36,7 +37,7 @@ type Config struct {
 	Stats func() map[string]map[string]string
 	// Authorizer resolves tokens to what their holders may do; nil: everybody may
 	// do everything.
-	Authorizer func(token string) acl.Authorizer
+	Authorizer acl.Resolver
 }
 
 // About is what the agent tells about itself.
@@ -70,6 +71,7 @@ type Agent struct {
 	runner runner
 	states *states
 	events *eventBuffer
+	tokens *tokenStore
 
 	started chan struct{} // closed when all checks run
 	ended   chan struct{} // closed when Run is told to end
@@ -88,12 +90,12 @@ type localFunc func(ctx context.Context, who caller, req *api.Request) (*api.Res
 // New makes an agent that passes on what is not about itself.
 func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
 	if cfg.Authorizer == nil {
-		cfg.Authorizer = func(string) acl.Authorizer { return acl.AllowAll{} }
+		cfg.Authorizer = func(string) (acl.Authorizer, error) { return acl.AllowAll{}, nil }
 	}
 	a := &Agent{
 		cfg: cfg, next: next, log: log, bound: map[*api.Op]localFunc{},
 		local: newLocal(), sync: newSyncer(), states: newStates(cfg.DataDir, log), events: newEventBuffer(),
-		started: make(chan struct{}), ended: make(chan struct{}), draining: make(chan struct{}),
+		tokens: newTokenStore(cfg.Tokens, cfg.Node.Node), started: make(chan struct{}), ended: make(chan struct{}), draining: make(chan struct{}),
 	}
 	bind(a, api.AgentSelf, a.self)
 	bindAs(a, api.AgentMembers, a.members)
@@ -114,6 +116,7 @@ func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
 	bindAs(a, api.LocalMaintenance, a.nodeMaintenance)
 	bindAs(a, api.LocalServiceMaintenance, a.serviceMaintenance)
 	bind(a, api.AgentReload, a.reload)
+	bind(a, api.AgentToken, a.setToken)
 	bindAs(a, api.LocalHealthByID, a.healthByID)
 	bindAs(a, api.LocalHealthByName, a.healthByName)
 	bind(a, api.AgentJoin, a.join)
@@ -130,21 +133,19 @@ func (a *Agent) Drain() { close(a.draining) }
 
 // Call implements api.Caller.
 func (a *Agent) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
-	if d, ok := req.Args.(api.NodeDefaulter); ok {
-		d.DefaultNode(a.cfg.Node.Node)
-	}
+	filled := a.WithDefaults(req)
 	if req.Op.Kind != api.KindLocal {
-		return a.next.Call(ctx, req)
+		return a.next.Call(ctx, filled)
 	}
 	f := a.bound[req.Op]
 	if f == nil {
 		return nil, fmt.Errorf("verb %s is not bound", req.Op.Name)
 	}
-	who := caller{a.cfg.Authorizer(req.Token), req.Token}
-	if err := who.must(req.Op.Need(req.Args)); err != nil {
+	may, err := a.admit(req)
+	if err != nil {
 		return nil, err
 	}
-	resp, err := f(ctx, who, req)
+	resp, err := f(ctx, caller{may, req.Token}, req)
 	if err == nil && req.Filter != "" {
 		resp.Value, err = filter.Apply(resp.Value, req.Filter)
 	}

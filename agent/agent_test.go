@@ -47,14 +47,14 @@ func newAgent(n *next) *Agent {
 		LAN:   func() []*api.Member { return []*api.Member{other, me} },
 		WAN:   func() []*api.Member { return []*api.Member{{Name: "n1.dc1"}} },
 		Stats: func() map[string]map[string]string { return map[string]map[string]string{"raft": {"state": "Leader"}} },
-		Authorizer: func(token string) acl.Authorizer {
+		Authorizer: func(token string) (acl.Authorizer, error) {
 			switch token {
 			case "deny":
-				return denyAll{}
+				return denyAll{}, nil
 			case "not n2":
-				return denyNode("n2")
+				return denyNode("n2"), nil
 			}
-			return acl.AllowAll{}
+			return acl.AllowAll{}, nil
 		},
 	}, n, slog.New(slog.DiscardHandler))
 }

@@ -10,7 +10,7 @@ import (
 
 // aliasedThere tells an alias about a service of another node, from the catalog.
 func (a *Agent) aliasedThere(ctx context.Context, node, service, token string) (check.Aliased, error) {
-	token = cmp.Or(token, a.cfg.Token)
+	token = cmp.Or(token, a.tokens.get("agent"))
 	known, err := ask(ctx, a, api.CatalogNode, api.NodeName{Node: node}, token)
 	if err != nil {
 		return check.Aliased{}, err

@@ -152,7 +152,7 @@ func (a *Agent) eventList(ctx context.Context, who caller, req *api.Request) (*a
 	defer timer.Stop()
 	for waiting := true; ; {
 		all, changed := a.events.latest()
-		resp, err := a.selectEvents(all, q, who)
+		resp, err := a.selectEvents(all, q, who.Authorizer)
 		if err != nil || resp.Index != req.MinIndex || !waiting {
 			return resp, err
 		}
@@ -180,7 +180,7 @@ func (a *Agent) selectEvents(all []*api.UserEvent, q *api.EventListArgs, who acl
 		switch {
 		case !mine || q.Name != "" && e.Name != q.Name:
 		case !e.CanRead(who):
-			resp.Filtered = true
+			resp.Filtered = !acl.Nameless(who)
 		default:
 			kept = append(kept, e)
 		}

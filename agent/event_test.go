@@ -210,7 +210,7 @@ func TestHiddenEvents(t *testing.T) {
 	a := newAgent(&next{})
 	fire(t, a, api.EventFireArgs{Name: "open"})
 	fire(t, a, api.EventFireArgs{Name: "secret"})
-	a.cfg.Authorizer = func(string) acl.Authorizer { return denyEvents{regexp.MustCompile("secret")} }
+	a.cfg.Authorizer = func(string) (acl.Authorizer, error) { return denyEvents{regexp.MustCompile("secret")}, nil }
 	all, meta, err := api.Ask(t.Context(), a, api.EventList, api.EventListArgs{}, api.Query{})
 	if err != nil || len(all) != 1 || all[0].Name != "open" || !meta.Filtered || meta.Index != all[0].Index() {
 		t.Errorf("list: got %+v, %+v, %v; want the open one, and that something is hidden", all, meta, err)

@@ -315,11 +315,11 @@ func TestPermissions(t *testing.T) {
 		"web": {"service:write:web"}, "look": {"service:read:web"}, "node": {"node:write:n1"}, "db": {"service:write:db"},
 	}
 	tune := func(c *Config) {
-		c.Authorizer = func(token string) acl.Authorizer {
+		c.Authorizer = func(token string) (acl.Authorizer, error) {
 			if token == "" {
-				return acl.AllowAll{}
+				return acl.AllowAll{}, nil
 			}
-			return tokens[token]
+			return tokens[token], nil
 		}
 	}
 	service := func(body string) *api.ServiceRegisterArgs {
@@ -374,7 +374,7 @@ func TestPermissions(t *testing.T) {
 
 func TestListsShowWhatTheCallerMayRead(t *testing.T) {
 	may := map[string]rules{"web": {"service:read:web"}, "node": {"node:read:n1"}, "none": {}}
-	tune := func(c *Config) { c.Authorizer = func(token string) acl.Authorizer { return may[token] } }
+	tune := func(c *Config) { c.Authorizer = func(token string) (acl.Authorizer, error) { return may[token], nil } }
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, newCatalog(), tune)
 		if err := r.Configure([]*api.ServiceDefinition{{Name: "web", Checks: []*api.CheckRegistration{{CheckID: "wc", TTL: 1e9}}}, {Name: "db"}},

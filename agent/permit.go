@@ -32,7 +32,7 @@ func (c caller) must(need acl.Need) error {
 	if need.Resource == "" || c.Allows(need) {
 		return nil
 	}
-	return api.Errorf(api.Denied, "Permission denied: token lacks permission %s", need)
+	return &api.Error{Kind: api.Denied, Msg: acl.Refusal(c.Authorizer, need)}
 }
 
 // mustService refuses a caller who lacks an access to services with a name.

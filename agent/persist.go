@@ -72,6 +72,7 @@ func (a *Agent) Restore() {
 	a.registering.Lock()
 	defer a.registering.Unlock()
 	a.restoreServices()
+	a.restoreTokens()
 	states := a.states.load(time.Now())
 	eachSaved(a, "checks", func(s *savedCheck) error { return a.restoreCheck(s, states) })
 	for id := range states {

@@ -250,7 +250,7 @@ func (l *lines) String() string {
 func newRig(t testing.TB, c *catalog, tune func(*Config)) *rig {
 	t.Helper()
 	cfg := Config{
-		Node: api.Node{ID: "id1", Node: "n1", Address: "10.0.0.1"}, Datacenter: "dc1", Token: "agent",
+		Node: api.Node{ID: "id1", Node: "n1", Address: "10.0.0.1"}, Datacenter: "dc1", Tokens: Tokens{Agent: "agent"},
 		LAN: func() []*api.Member { return nil }, Stats: func() map[string]map[string]string { return nil },
 	}
 	if tune != nil {

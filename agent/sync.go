@@ -125,11 +125,11 @@ func ask[Q, R any](ctx context.Context, a *Agent, verb api.Verb[Q, R], args Q, t
 
 // compare marks what differs from the catalog.
 func (a *Agent) compare(ctx context.Context) error {
-	known, err := ask(ctx, a, api.CatalogNode, api.NodeName{Node: a.cfg.Node.Node}, a.cfg.Token)
+	known, err := ask(ctx, a, api.CatalogNode, api.NodeName{Node: a.cfg.Node.Node}, a.tokens.get("agent"))
 	if err != nil {
 		return err
 	}
-	checks, err := ask(ctx, a, api.HealthNode, api.NodeName{Node: a.cfg.Node.Node}, a.cfg.Token)
+	checks, err := ask(ctx, a, api.HealthNode, api.NodeName{Node: a.cfg.Node.Node}, a.tokens.get("agent"))
 	if err != nil {
 		return err
 	}
@@ -215,9 +215,9 @@ func (a *Agent) push(ctx context.Context) error {
 	for _, e := range a.local.errands(&a.cfg.Node) {
 		var err error
 		if e.register != nil {
-			_, err = ask(ctx, a, api.CatalogRegister, *e.register, cmp.Or(e.token, a.cfg.Token))
+			_, err = ask(ctx, a, api.CatalogRegister, *e.register, cmp.Or(e.token, a.tokens.get("agent")))
 		} else {
-			_, err = ask(ctx, a, api.CatalogDeregister, *e.deregister, cmp.Or(e.token, a.cfg.Token))
+			_, err = ask(ctx, a, api.CatalogDeregister, *e.deregister, cmp.Or(e.token, a.tokens.get("agent")))
 		}
 		switch api.KindOf(err) {
 		case api.Denied:

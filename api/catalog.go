@@ -256,15 +256,9 @@ func (a *ServiceArgs) Validate() error {
 // The verbs of the catalog.
 var (
 	CatalogRegister = Write[RegisterArgs, bool]("PUT /v1/catalog/register", "catalog.register",
-		"Registers a node, a service and checks.",
-		Needs(func(a *RegisterArgs) acl.Need {
-			return acl.Need{Resource: acl.Node, Access: acl.Write, Name: a.Node}
-		}))
+		"Registers a node, a service and checks.")
 	CatalogDeregister = Write[DeregisterArgs, bool]("PUT /v1/catalog/deregister", "catalog.deregister",
-		"Removes a node, a service or a check.",
-		Needs(func(a *DeregisterArgs) acl.Need {
-			return acl.Need{Resource: acl.Node, Access: acl.Write, Name: a.Node}
-		}))
+		"Removes a node, a service or a check.")
 	CatalogDatacenters = Local[None, []string]("GET /v1/catalog/datacenters", "catalog.datacenters",
 		"Lists the known datacenters, the nearest first.")
 	CatalogNodes = Read[NodeSelection, []*Node]("GET /v1/catalog/nodes", "catalog.nodes",

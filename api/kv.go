@@ -120,9 +120,11 @@ var (
 	KVRaw = Read[KeyArgs, RawValue]("GET /v1/kv/{key}?raw", "kv.raw",
 		"Reads the value of one key without any encoding.", Needs(readKey))
 	KVList = Read[PrefixArgs, []*KVPair]("GET /v1/kv/{key}?recurse", "kv.list",
-		"Reads all keys that begin with a prefix.")
+		"Reads all keys that begin with a prefix.",
+		Needs(func(a *PrefixArgs) acl.Need { return listKeys(a.Prefix) }))
 	KVKeys = Read[KVKeysArgs, []string]("GET /v1/kv/{key}?keys", "kv.keys",
-		"Lists the names of the keys that begin with a prefix.")
+		"Lists the names of the keys that begin with a prefix.",
+		Needs(func(a *KVKeysArgs) acl.Need { return listKeys(a.Prefix) }))
 	KVPut = Write[KVPutArgs, bool]("PUT /v1/kv/{key}", "kv.put",
 		"Writes one key, on a condition if one is given.",
 		Needs(func(a *KVPutArgs) acl.Need { return acl.Need{Resource: acl.Key, Access: acl.Write, Name: a.Key} }))
@@ -132,6 +134,10 @@ var (
 			return acl.Need{Resource: acl.Key, Access: acl.Write, Name: a.Key, Prefix: a.Recurse}
 		}))
 )
+
+func listKeys(prefix string) acl.Need {
+	return acl.Need{Resource: acl.Key, Access: acl.List, Name: prefix, Prefix: true}
+}
 
 func readKey(a *KeyArgs) acl.Need {
 	return acl.Need{Resource: acl.Key, Access: acl.Read, Name: a.Key}

@@ -266,7 +266,7 @@ func TestAsksAsConfigured(t *testing.T) {
 		{func(c *Config) { c.AllowStale = false }, api.Query{}},
 	} {
 		cfg := plainConfig()
-		cfg.Token = "secret"
+		cfg.Token = func() string { return "secret" }
 		c.change(&cfg)
 		all := golden()
 		ask(t, New(cfg, all, silent()), asking{name: "web.service.dc2.consul", qtype: dns.TypeA})

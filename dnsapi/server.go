@@ -39,8 +39,8 @@ type Config struct {
 	MaxStale   time.Duration
 	SOA        SOA
 	Recursion  Recursion
-	// Token is what questions are asked with.
-	Token string
+	// Token gives what questions are asked with; nil: no token.
+	Token func() string
 }
 
 // SOA holds the numbers of the SOA record, in seconds.

@@ -146,7 +146,11 @@ func (z *zone) query() api.Query {
 
 // call asks the catalog.
 func (z *zone) call(ctx context.Context, op *api.Op, args any, dc string) (*api.Response, error) {
-	return z.ask.Call(ctx, &api.Request{Op: op, Args: args, Query: z.query(), Token: z.cfg.Token, Datacenter: dc})
+	token := ""
+	if z.cfg.Token != nil {
+		token = z.cfg.Token()
+	}
+	return z.ask.Call(ctx, &api.Request{Op: op, Args: args, Query: z.query(), Token: token, Datacenter: dc})
 }
 
 // failure is the answer when the catalog could not be asked. A datacenter or a

@@ -23,6 +23,10 @@ type Config struct {
 	Headers map[string]string
 	// Blocked are beginnings of paths that are refused (http_config.block_endpoints).
 	Blocked []string
+	// Off are beginnings of paths whose feature, ACLs, is switched off.
+	Off []string
+	// DefaultPolicy is what ACLs do where no rule speaks; empty: allow.
+	DefaultPolicy string
 	// WriteFrom are the networks whose clients may write; empty means all
 	// (http_config.allow_write_http_from).
 	WriteFrom []netip.Prefix
@@ -41,6 +45,7 @@ type Handler struct {
 	caller api.Caller
 	log    *slog.Logger
 	routes *routes
+	policy []string // value of X-Consul-Default-ACL-Policy
 }
 
 // defaultMaxValue is the documented limit of values and transactions.
@@ -63,7 +68,11 @@ func New(cfg Config, caller api.Caller, log *slog.Logger) *Handler {
 	if cfg.MaxTxn <= 0 {
 		cfg.MaxTxn = max(defaultMaxValue, cfg.MaxValue)
 	}
-	return &Handler{cfg: cfg, caller: caller, log: log, routes: newRoutes(api.Ops())}
+	policy := allowValue
+	if cfg.DefaultPolicy != "" {
+		policy = []string{cfg.DefaultPolicy}
+	}
+	return &Handler{cfg: cfg, caller: caller, log: log, routes: newRoutes(api.Ops()), policy: policy}
 }
 
 // ServeHTTP implements http.Handler.
@@ -82,7 +91,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		head.Set(k, v)
 	}
 	head["Vary"] = varyValue
-	head["X-Consul-Default-Acl-Policy"] = allowValue
+	head["X-Consul-Default-Acl-Policy"] = h.policy
 	if err := h.serve(w, r); err != nil {
 		writeError(w, err)
 	}
@@ -105,6 +114,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 			return redirect(w, r, path+"/", http.StatusMovedPermanently)
 		}
 		return unknownPath(w, r, path)
+	}
+	for _, p := range h.cfg.Off {
+		if strings.HasPrefix(path, p) {
+			return api.Errorf(api.Disabled, "ACL support disabled")
+		}
 	}
 	if unprintable(r.URL.Path) {
 		return &statusError{http.StatusBadRequest, ""}

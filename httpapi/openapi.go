@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"curia/api"
 )
@@ -111,6 +112,9 @@ type schemaSet struct{ named object }
 
 // of gives the schema of a type as encoding/json prints it.
 func (s *schemaSet) of(t reflect.Type) object {
+	if t == reflect.TypeFor[time.Time]() {
+		return object{"type": "string", "format": "date-time"}
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return s.of(t.Elem())

@@ -64,7 +64,18 @@ var fixture = []send{
 	{"POST", "/v1/query", `{"Name":"find-other","Service":{"Service":"other"}}`},
 	{"PUT", "/v1/config", `{"Kind":"service-defaults","Name":"web","Protocol":"http"}`},
 	{"PUT", "/v1/config", `{"Kind":"service-resolver","Name":"web","ConnectTimeout":"5s"}`},
+	{"PUT", "/v1/acl/token", `{"AccessorID":"` + tokenID + `","SecretID":"` + secretID + `","Policies":[{"Name":"builtin/global-read-only"}]}`},
+	{"PUT", "/v1/acl/token", `{"AccessorID":"` + otherTokenID + `"}`},
+	{"PUT", "/v1/acl/policy", `{"Name":"other"}`},
+	{"PUT", "/v1/acl/role", `{"Name":"other"}`},
 }
+
+// The IDs of the tokens of the fixture.
+const (
+	tokenID      = "8f246b77-f3e1-ff88-5b48-8ec93abf3e05"
+	secretID     = "9f246b77-f3e1-ff88-5b48-8ec93abf3e05"
+	otherTokenID = "af246b77-f3e1-ff88-5b48-8ec93abf3e05"
+)
 
 // Writes that several samples share.
 var (
@@ -81,6 +92,12 @@ var (
 	otherQuery = send{"POST", "/v1/query", `{"Name":"find-db","Service":{"Service":"db"}}`}
 	webIsTCP   = send{"PUT", "/v1/config", `{"Kind":"service-defaults","Name":"web","Protocol":"tcp"}`}
 	otherConf  = send{"PUT", "/v1/config", `{"Kind":"service-resolver","Name":"web","ConnectTimeout":"6s"}`}
+	otherTok   = send{"PUT", "/v1/acl/token/" + otherTokenID, `{"Description":"changed"}`}
+	tokMoves   = send{"PUT", "/v1/acl/token/" + tokenID, `{"Description":"changed"}`}
+	otherPol   = send{"PUT", "/v1/acl/policy", `{"Name":"third"}`}
+	polMoves   = send{"PUT", "/v1/acl/policy/POLICY", `{"Name":"p","Description":"changed"}`}
+	otherRole  = send{"PUT", "/v1/acl/role", `{"Name":"third"}`}
+	roleMoves  = send{"PUT", "/v1/acl/role/ROLE", `{"Name":"r","Description":"changed"}`}
 	sessEnds   = send{"PUT", "/v1/session/destroy/SESSION", ""}
 )
 
@@ -96,7 +113,8 @@ var samples = map[string]sample{
 		related: send{"DELETE", "/v1/kv/app/a", ""}, unrelated: otherKey, hidden: notFound},
 	"kv.put":    {target: "/v1/kv/app/new", body: "x"},
 	"kv.delete": {target: "/v1/kv/app/b"},
-	"txn.apply": {target: "/v1/txn", body: `[{"KV":{"Verb":"set","Key":"t","Value":"eA=="}}]`},
+	"txn.apply": {target: "/v1/txn", body: `[{"KV":{"Verb":"set","Key":"t","Value":"eA=="}}]`,
+		hidden: `{"Results":null,"Errors":[{"OpIndex":0,"What":"Permission denied: token lacks permission 'key:write' on \"t\""}]}`},
 
 	"catalog.register":    {target: "/v1/catalog/register", body: `{"Node":"n4","Address":"10.0.0.4"}`},
 	"catalog.deregister":  {target: "/v1/catalog/deregister", body: `{"Node":"n3","CheckID":"db-up"}`},
@@ -200,6 +218,43 @@ var samples = map[string]sample{
 	"agent.health-by-id":        {target: "/v1/agent/health/service/id/l1", missing: "404 ServiceId  not found"},
 	"agent.health-by-name":      {target: "/v1/agent/health/service/name/local", missing: "404 []"},
 
+	"acl.bootstrap":    {target: "/v1/acl/bootstrap", public: true},
+	"acl.replication":  {target: "/v1/acl/replication", public: true},
+	"acl.token-create": {target: "/v1/acl/token", body: `{"Policies":[{"Name":"p"}]}`},
+	"acl.token-read":   {target: "/v1/acl/token/" + tokenID, related: tokMoves, unrelated: otherTok, empty: "/v1/acl/token/none", emptyBody: "token does not exist: ACL not found", missing: "400 Missing token AccessorID"},
+	"acl.token-self": {target: "/v1/acl/token/self", public: true, empty: "/v1/acl/token/self", emptyBody: `{"AccessorID":"00000000-0000-0000-0000-000000000002","SecretID":"anonymous","Description":"Anonymous Token",` +
+		`"Local":false,"CreateTime":"0001-01-01T00:00:00Z","Hash":null,"CreateIndex":0,"ModifyIndex":0}`},
+	"acl.token-update": {target: "/v1/acl/token/" + tokenID, body: `{"Description":"x"}`, missing: "400 Missing token AccessorID"},
+	"acl.token-clone":  {target: "/v1/acl/token/" + tokenID + "/clone", missing: "307 "},
+	"acl.token-delete": {target: "/v1/acl/token/" + tokenID, missing: "400 Missing token AccessorID"},
+	"acl.tokens":       {target: "/v1/acl/tokens", related: tokMoves, unrelated: otherKey, empty: "/v1/acl/tokens?policy=none", emptyBody: "[]"},
+
+	"acl.policy-create":    {target: "/v1/acl/policy", body: `{"Name":"new"}`},
+	"acl.policy-read":      {target: "/v1/acl/policy/POLICY", related: polMoves, unrelated: otherPol, empty: "/v1/acl/policy/none", emptyBody: "policy not found", missing: "400 Missing policy ID"},
+	"acl.policy-read-name": {target: "/v1/acl/policy/name/p", related: polMoves, unrelated: otherPol, empty: "/v1/acl/policy/name/none", emptyBody: "policy not found"},
+	"acl.policy-update":    {target: "/v1/acl/policy/POLICY", body: `{"Name":"p2"}`, missing: "400 Missing policy ID"},
+	"acl.policy-delete":    {target: "/v1/acl/policy/POLICY", missing: "400 Missing policy ID"},
+	"acl.policies":         {target: "/v1/acl/policies", related: polMoves, unrelated: otherTok, empty: "/v1/acl/policies?filter=Name==none", emptyBody: "[]"},
+	"acl.role-create":      {target: "/v1/acl/role", body: `{"Name":"new"}`},
+	"acl.role-read":        {target: "/v1/acl/role/ROLE", related: roleMoves, unrelated: otherRole, empty: "/v1/acl/role/none", emptyBody: "role not found", missing: "400 Missing role ID"},
+	"acl.role-read-name":   {target: "/v1/acl/role/name/r", related: roleMoves, unrelated: otherRole, empty: "/v1/acl/role/name/none", emptyBody: "role not found"},
+	"acl.role-update":      {target: "/v1/acl/role/ROLE", body: `{"Name":"r2"}`, missing: "400 Missing role ID"},
+	"acl.role-delete":      {target: "/v1/acl/role/ROLE", missing: "400 Missing role ID"},
+	"acl.roles":            {target: "/v1/acl/roles", related: roleMoves, unrelated: otherTok, empty: "/v1/acl/roles?policy=none", emptyBody: "[]"},
+	"acl.templates":        {target: "/v1/acl/templated-policies"},
+	"acl.template-read":    {target: "/v1/acl/templated-policy/name/builtin/service"},
+	"acl.template-preview": {target: "/v1/acl/templated-policy/preview/builtin/service", body: `{"Name":"web"}`},
+
+	"acl.create":                {target: "/v1/acl/create"},
+	"acl.update":                {target: "/v1/acl/update", body: `{"ID":"x"}`},
+	"acl.destroy":               {target: "/v1/acl/destroy/" + secretID, missing: "400 Missing ACL"},
+	"acl.info":                  {target: "/v1/acl/info/" + secretID, empty: "/v1/acl/info/none", emptyBody: "[]", related: tokMoves, unrelated: otherTok, public: true, missing: "400 Missing ACL"},
+	"acl.clone":                 {target: "/v1/acl/clone/" + secretID, missing: "400 Missing ACL"},
+	"acl.list":                  {target: "/v1/acl/list", related: tokMoves, unrelated: otherKey, empty: "/v1/acl/list?filter=Name==none", emptyBody: "[]"},
+	"acl.rules-translate":       {target: "/v1/acl/rules/translate", body: `key "" { policy = "read" }`},
+	"acl.rules-translate-token": {target: "/v1/acl/rules/translate/" + tokenID, empty: "/v1/acl/rules/translate/none", emptyBody: "token does not exist: ACL not found", missing: "400 Missing token AccessorID"},
+	"agent.token":               {target: "/v1/agent/token/default", body: `{"Token":"x"}`, missing: `404 Token "" is unknown`},
+
 	"agent.self":    {target: "/v1/agent/self"},
 	"agent.members": {target: "/v1/agent/members", hidden: "[]"},
 	"agent.host":    {target: "/v1/agent/host"},
@@ -218,8 +273,7 @@ var samples = map[string]sample{
 // stage is a server with the fixture in place.
 type stage struct {
 	*inproc.Server
-	session string
-	query   string
+	session, query, policy, role string
 }
 
 // setStage starts a server and puts the fixture there.
@@ -239,6 +293,8 @@ func setStage(t *testing.T, o inproc.Options) *stage {
 	s.session = strings.Split(created, `"`)[3]
 	created = s.Must(t, "POST", "/v1/query", `{"Name":"find-web","Service":{"Service":"web"}}`)
 	s.query = strings.Split(created, `"`)[3]
+	s.policy = strings.Split(s.Must(t, "PUT", "/v1/acl/policy", `{"Name":"p"}`), `"`)[3]
+	s.role = strings.Split(s.Must(t, "PUT", "/v1/acl/role", `{"Name":"r","Policies":[{"Name":"p"}]}`), `"`)[3]
 	return s
 }
 
@@ -248,7 +304,7 @@ func (s *stage) fill(t *testing.T, text string) string {
 	if text == "SNAPSHOT" {
 		return s.Must(t, "GET", "/v1/snapshot", "")
 	}
-	return strings.NewReplacer("SESSION", s.session, "QUERY", s.query).Replace(text)
+	return strings.NewReplacer("SESSION", s.session, "QUERY", s.query, "POLICY", s.policy, "ROLE", s.role).Replace(text)
 }
 
 // sampleOf gives the sample of a verb.
@@ -277,18 +333,12 @@ func answerOf(code int, body string) string {
 	return body
 }
 
-// denyAll may do nothing.
-type denyAll struct{}
-
-func (denyAll) Allows(acl.Need) bool { return false }
-func (denyAll) ID() string           { return "deny" }
-
 // deniedToken is the token that may do nothing; every other may do everything.
 const deniedToken = "denied"
 
 func resolve(token string) acl.Authorizer {
 	if token == deniedToken {
-		return denyAll{}
+		return acl.DenyAll{}
 	}
 	return acl.AllowAll{}
 }

@@ -25,7 +25,7 @@ func (s *Server) catalogVerbs() []binding {
 }
 
 // catalogRegister checks and completes a registration.
-func (s *Server) catalogRegister(_ *state.View, who acl.Authorizer, q *api.RegisterArgs) (state.Command, error) {
+func (s *Server) catalogRegister(v *state.View, who acl.Authorizer, q *api.RegisterArgs) (state.Command, error) {
 	if q.Node == "" {
 		return nil, api.Errorf(api.Rejected, "Must provide node")
 	}
@@ -49,9 +49,6 @@ func (s *Server) catalogRegister(_ *state.View, who acl.Authorizer, q *api.Regis
 		if err != nil {
 			return nil, err
 		}
-		if err := permit(who, acl.Need{Resource: acl.Service, Access: acl.Write, Name: service.Service}); err != nil {
-			return nil, err
-		}
 		cmd.Service = service
 	}
 	specs := q.Checks
@@ -64,6 +61,9 @@ func (s *Server) catalogRegister(_ *state.View, who acl.Authorizer, q *api.Regis
 			return nil, err
 		}
 		cmd.Checks = append(cmd.Checks, check)
+	}
+	if err := mayRegister(v, who, cmd); err != nil {
+		return nil, err
 	}
 	return cmd, nil
 }
@@ -125,9 +125,12 @@ func completeCheck(spec *api.CheckSpec, node string) (*api.Check, error) {
 	return &check, nil
 }
 
-func catalogDeregister(_ *state.View, _ acl.Authorizer, q *api.DeregisterArgs) (state.Command, error) {
+func catalogDeregister(v *state.View, who acl.Authorizer, q *api.DeregisterArgs) (state.Command, error) {
 	if q.Node == "" {
 		return nil, api.Errorf(api.Rejected, "Must provide node")
+	}
+	if err := mayDeregister(v, who, q); err != nil {
+		return nil, err
 	}
 	return &state.Deregister{Node: q.Node, ServiceID: q.ServiceID, CheckID: q.CheckID}, nil
 }

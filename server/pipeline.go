@@ -32,18 +32,18 @@ func (s *Server) read(ctx context.Context, req *api.Request, b *binding, who acl
 	}
 	a := s.evaluate(req, b, who)
 	if req.MinIndex > 0 && a.index <= req.MinIndex && mayWait(a.err) {
-		if a, err = s.await(ctx, req, b, who, a); err != nil {
+		if a, err = s.await(ctx, req, b, a); err != nil {
 			return nil, err
 		}
 		s.describe(&meta)
 	}
-	meta.Index, meta.Filtered = a.index, a.filtered
+	meta.Index, meta.Filtered = a.index, a.filtered && !acl.Nameless(who)
 	return &api.Response{Value: a.value, Meta: meta, Encoded: a.encoded}, a.err
 }
 
 // await evaluates again whenever something changes that the query looks at,
 // until the index of the answer is greater than the caller's or its time is up.
-func (s *Server) await(ctx context.Context, req *api.Request, b *binding, who acl.Authorizer, a *answer) (*answer, error) {
+func (s *Server) await(ctx context.Context, req *api.Request, b *binding, a *answer) (*answer, error) {
 	s.figures.blocking.Add(1)
 	defer s.figures.blocking.Add(-1)
 	began := a
@@ -58,6 +58,11 @@ func (s *Server) await(ctx context.Context, req *api.Request, b *binding, who ac
 			if err := s.replica.Confirm(ctx); err != nil {
 				return nil, err
 			}
+		}
+		// The token may have lost its permissions while the query waited.
+		who, err := s.admit(ctx, req)
+		if err != nil {
+			return nil, err
 		}
 		a = s.evaluate(req, b, who)
 		if why != changed || !mayWait(a.err) {
@@ -156,7 +161,7 @@ func (s *Server) compute(req *api.Request, b *binding, who acl.Authorizer) *answ
 	if a.err != nil {
 		return a
 	}
-	if _, all := who.(acl.AllowAll); !all {
+	if !acl.All(who) {
 		if a.value, a.filtered, a.err = readable(req.Args, a.value, who); a.err != nil {
 			return a
 		}

@@ -177,7 +177,10 @@ func (s *Server) queryExecute(v *state.View, q *api.QueryExecuteArgs) (*api.Quer
 	}
 	r.Nodes = chosen(all, &query.Service)
 	if r.Judged {
-		who := s.authorizer(query.Token)
+		who, err := s.Resolve(query.Token)
+		if err != nil {
+			return nil, err
+		}
 		r.Nodes = keep(r.Nodes, func(h *api.ServiceHealth) bool { return h.CanRead(who) })
 	}
 	rand.Shuffle(len(r.Nodes), func(i, j int) { r.Nodes[i], r.Nodes[j] = r.Nodes[j], r.Nodes[i] })

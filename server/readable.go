@@ -16,6 +16,21 @@ type reader interface{ CanRead(acl.Authorizer) bool }
 // found, as if there were none.
 func readable(args, value any, who acl.Authorizer) (any, bool, error) {
 	switch v := value.(type) {
+	case *api.ACLToken:
+		if _, own := args.(*api.ACLSelfArgs); own {
+			return v, false, nil
+		}
+		return v.Redacted(who), false, nil
+	case *api.ACLTokenExpanded:
+		shown := *v
+		shown.ACLToken = *v.Redacted(who)
+		return &shown, false, nil
+	case []*api.ACLToken:
+		shown := make([]*api.ACLToken, 0, len(v))
+		for _, t := range v {
+			shown = append(shown, t.Redacted(who))
+		}
+		return shown, false, nil
 	case []*api.KVPair:
 		kept := keep(v, func(p *api.KVPair) bool { return p.CanRead(who) })
 		if len(kept) == 0 {

@@ -30,9 +30,10 @@ type Config struct {
 	HoldTimeout time.Duration
 	// MaxValue bounds the value of a key in a transaction, in bytes; 0: no bound.
 	MaxValue int
-	// Authorizer resolves tokens to what their holders may do; nil: everybody may
-	// do everything.
-	Authorizer func(token string) acl.Authorizer
+	// ACL switches ACLs on; nil: everybody may do everything.
+	ACL *ACLConfig
+	// Authorizer, when not nil, resolves tokens in place of the server's own ACLs.
+	Authorizer acl.Resolver
 	// Autopilot is the configuration that the first leader writes; the zero value
 	// means the documented one.
 	Autopilot api.AutopilotConfiguration
@@ -61,6 +62,7 @@ type Server struct {
 	ttl      *ttlKeeper
 	places   placeKeeper
 	steady   steadiness
+	resolver *resolver // nil: ACLs are off
 	figures  figures
 	draining chan struct{}
 }
@@ -79,9 +81,6 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 	if cfg.HoldTimeout <= 0 {
 		cfg.HoldTimeout = defaultHoldTimeout
 	}
-	if cfg.Authorizer == nil {
-		cfg.Authorizer = func(string) acl.Authorizer { return acl.AllowAll{} }
-	}
 	if cfg.Autopilot == (api.AutopilotConfiguration{}) {
 		cfg.Autopilot = api.DefaultAutopilot()
 	}
@@ -92,9 +91,12 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 		ttl:      newTTLKeeper(),
 		draining: make(chan struct{}),
 	}
+	if cfg.ACL != nil {
+		s.resolver = newResolver(cfg.ACL, cfg.Datacenter, store)
+	}
 	for _, group := range [][]binding{
 		s.kvVerbs(), s.sessionVerbs(), s.catalogVerbs(), s.healthVerbs(), s.txnVerbs(), s.queryVerbs(), s.statusVerbs(),
-		s.autopilotVerbs(), s.operatorVerbs(), s.coordinateVerbs(), s.configVerbs(),
+		s.autopilotVerbs(), s.operatorVerbs(), s.coordinateVerbs(), s.configVerbs(), s.aclVerbs(),
 	} {
 		for _, b := range group {
 			s.bound[b.op] = &b
@@ -107,9 +109,6 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 // It is called once, before the faces close.
 func (s *Server) Drain() { close(s.draining) }
 
-// authorizer resolves a token.
-func (s *Server) authorizer(token string) acl.Authorizer { return s.cfg.Authorizer(token) }
-
 // Call implements api.Caller for the verbs that the server is bound to.
 func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
 	b := s.bound[req.Op]
@@ -119,10 +118,10 @@ func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, err
 	if t, ok := req.Args.(api.Targeted); ok && t.TargetDatacenter() != "" {
 		req.Datacenter = t.TargetDatacenter()
 	}
-	if err := s.local(req); err != nil {
+	who, err := s.admit(ctx, req)
+	if err != nil {
 		return nil, err
 	}
-	who := s.authorizer(req.Token)
 	switch {
 	case b.bare != nil:
 		v, err := b.bare(req.Args)

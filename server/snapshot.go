@@ -8,16 +8,10 @@ import (
 	"curia/api"
 )
 
-// Authorize checks the permission that a request needs. Faces ask it for verbs
-// that they carry out themselves.
-func (s *Server) Authorize(req *api.Request) error {
-	return permit(s.authorizer(req.Token), req.Op.Need(req.Args))
-}
-
 // permit refuses callers who lack a permission.
 func permit(who acl.Authorizer, need acl.Need) error {
 	if need.Resource != "" && !who.Allows(need) {
-		return api.Errorf(api.Denied, "Permission denied: token lacks permission %s", need)
+		return &api.Error{Kind: api.Denied, Msg: acl.Refusal(who, need)}
 	}
 	return nil
 }
@@ -25,7 +19,7 @@ func permit(who acl.Authorizer, need acl.Need) error {
 // SaveSnapshot writes the whole state as an archive to what begin returns; it
 // is told the index first.
 func (s *Server) SaveSnapshot(ctx context.Context, req *api.Request, begin func(api.Meta) io.Writer) error {
-	if err := s.local(req); err != nil {
+	if _, err := s.admit(ctx, req); err != nil {
 		return err
 	}
 	if !req.Args.(*api.StaleArgs).Stale {
@@ -43,7 +37,7 @@ func (s *Server) SaveSnapshot(ctx context.Context, req *api.Request, begin func(
 
 // RestoreSnapshot replaces the whole state by an archive.
 func (s *Server) RestoreSnapshot(ctx context.Context, req *api.Request, archive io.Reader) error {
-	if err := s.local(req); err != nil {
+	if _, err := s.admit(ctx, req); err != nil {
 		return err
 	}
 	if err := s.awaitLeader(ctx); err != nil {
@@ -52,10 +46,29 @@ func (s *Server) RestoreSnapshot(ctx context.Context, req *api.Request, archive 
 	return s.replica.Load(ctx, archive)
 }
 
-// local checks that a request may be carried out, and in this datacenter.
-func (s *Server) local(req *api.Request) error {
+// admit checks that a request may be carried out, and in this datacenter. Unless
+// it takes what this server knows, it is held against ACLs as new as the leader's.
+func (s *Server) admit(ctx context.Context, req *api.Request) (acl.Authorizer, error) {
 	if req.Datacenter != "" && req.Datacenter != s.cfg.Datacenter {
-		return api.ErrNoPath
+		return nil, api.ErrNoPath
 	}
-	return s.Authorize(req)
+	stale := req.Consistency == api.Stale || req.Op.Bare
+	if a, ok := req.Args.(*api.StaleArgs); ok {
+		stale = stale || a.Stale
+	}
+	if s.resolver != nil && !stale {
+		if err := s.awaitLeader(ctx); err != nil {
+			return nil, err
+		}
+	}
+	who, err := s.Resolve(req.Token)
+	if err != nil {
+		return nil, err
+	}
+	if self, ok := req.Args.(api.AboutCaller); ok {
+		if h, ok := who.(*acl.Holder); ok {
+			self.SetCaller(h.Accessor)
+		}
+	}
+	return who, permit(who, req.Op.Need(req.Args))
 }

@@ -21,15 +21,20 @@ func (s *Server) txn(v *state.View, who acl.Authorizer, q *api.TxnArgs) (state.C
 	if n := len(q.Ops); n > api.MaxTxnOps {
 		return nil, api.Errorf(api.TooLarge, "Transaction contains too many operations (%d > %d)", n, api.MaxTxnOps)
 	}
+	var refused []*api.TxnError
 	for i, op := range q.Ops {
 		if err := s.completeOp(op); err != nil {
 			return nil, &api.Error{Kind: api.KindOf(err), Msg: "Invalid operation " + strconv.Itoa(i) + ": " + err.Error()}
 		}
 		for _, need := range opNeeds(v, op) {
 			if err := permit(who, need); err != nil {
-				return nil, err
+				refused = append(refused, &api.TxnError{OpIndex: i, What: err.Error()})
+				break
 			}
 		}
+	}
+	if refused != nil {
+		return nil, &api.Error{Kind: api.Conflict, Msg: refused[0].What, Detail: &api.TxnResponse{Errors: refused}}
 	}
 	if state.TxnReadsOnly(q.Ops) {
 		return &txnReads{state.Txn{Ops: q.Ops}}, nil

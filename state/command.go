@@ -29,6 +29,15 @@ var commands = map[byte]reflect.Type{
 	21: reflect.TypeFor[CoordinateBatch](),
 	22: reflect.TypeFor[ConfigSet](),
 	23: reflect.TypeFor[ConfigDelete](),
+
+	30: reflect.TypeFor[ACLTokenSet](),
+	31: reflect.TypeFor[ACLTokenDelete](),
+	32: reflect.TypeFor[ACLPolicySet](),
+	33: reflect.TypeFor[ACLPolicyDelete](),
+	34: reflect.TypeFor[ACLRoleSet](),
+	35: reflect.TypeFor[ACLRoleDelete](),
+	36: reflect.TypeFor[ACLBootstrap](),
+	37: reflect.TypeFor[LegacyTokenSet](),
 }
 
 var commandNumbers = func() map[reflect.Type]byte {

@@ -33,6 +33,9 @@ func furnished(t testing.TB) *stage {
 		"autopilot set trailing=250",
 		"coordinate update node=n1 vec=1",
 		`config set kind=mesh name=mesh body="{\"A\":1}"`,
+		"policy set id=p1 name=p1",
+		"role set id=r1 name=r1 policies=p1",
+		"token bootstrap id=t1 secret=t1 policies=p1 roles=r1 for=1h",
 	} {
 		if _, err := s.line(l, nil); err != nil {
 			t.Fatal(err)

@@ -144,6 +144,14 @@ func showOutcome(o Outcome) []string {
 	switch v := o.Value.(type) {
 	case nil:
 		return []string{"nothing"}
+	case *api.ACLToken:
+		return []string{showToken(v)}
+	case *api.ACLPolicy:
+		return []string{showPolicy(v)}
+	case *api.ACLRole:
+		return []string{showRole(v)}
+	case api.LegacyID:
+		return []string{v.ID}
 	case api.SessionID:
 		return []string{v.ID}
 	case api.QueryID:

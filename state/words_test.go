@@ -19,6 +19,7 @@ type words struct {
 // verbs of two words; all others have one.
 var twoWords = map[string]bool{
 	"kv": true, "session": true, "node": true, "service": true, "check": true, "query": true, "autopilot": true, "coordinate": true, "config": true,
+	"token": true, "policy": true, "role": true,
 }
 
 // parseWords splits a line at blanks. Values in quotes may hold blanks and
@@ -148,6 +149,9 @@ func command(w words, ops []words, now time.Time) (Command, error) {
 		return c, nil
 	case "skip":
 		return nil, nil
+	}
+	if c := w.aclCommand(now); c != nil {
+		return c, nil
 	}
 	if c := w.operatorCommand(); c != nil {
 		return c, nil
@@ -306,6 +310,9 @@ func query(v *View, w words) (rows []string, ok bool) {
 			return show(v.ChecksOfService(w.text("service")), showCheck), true
 		}
 		return show(v.ChecksInState(w.text("state")), showCheck), true
+	}
+	if rows, ok := aclQuery(v, w); ok {
+		return rows, true
 	}
 	return operatorQuery(v, w)
 }

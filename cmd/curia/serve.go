@@ -161,7 +161,8 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) e
 	}
 	setLevel(level, next.Log.Level)
 	setMetricRules(n.metrics, next, log)
-	n.dns.Configure(dnsConfig(old, next))
+	n.agent.SetTokens(agentTokens(next))
+	n.dns.Configure(n.dnsConfig(old, next))
 	log.Info("configuration reloaded")
 	return nil
 }
@@ -259,7 +260,7 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 	for _, source := range []func(*metrics.Scrape){applied.Measure, n.server.Measure, n.agent.Measure} {
 		n.metrics.Add(source)
 	}
-	n.dns = dnsapi.New(dnsConfig(cfg, cfg), n.agent, log)
+	n.dns = dnsapi.New(n.dnsConfig(cfg, cfg), n.agent, log)
 	n.http, err = n.httpServer(cfg)
 	return n, err
 }

@@ -67,7 +67,7 @@ func (s *dnsSockets) open(addr string, port int) error {
 
 // dnsConfig is how names are answered: names of the node as they were when the
 // agent started, the rest as it is configured now.
-func dnsConfig(started, cfg *config.Config) dnsapi.Config {
+func (n *node) dnsConfig(started, cfg *config.Config) dnsapi.Config {
 	d := cfg.DNS
 	order := dnsapi.Sequential
 	if d.RecursorStrategy == "random" {
@@ -84,6 +84,6 @@ func dnsConfig(started, cfg *config.Config) dnsapi.Config {
 			Expire: uint32(max(d.SOA.Expire, 0)), MinTTL: uint32(max(d.SOA.MinTTL, 0)),
 		},
 		Recursion: dnsapi.Recursion{Servers: d.Recursors, Timeout: d.RecursorTimeout, Order: order},
-		Token:     cfg.ACL.Tokens.DNS,
+		Token:     n.agent.DNSToken,
 	}
 }

@@ -37,7 +37,7 @@ func setMetricRules(r *metrics.Registry, cfg *config.Config, log *slog.Logger) {
 func (n *node) tellMetrics() httpapi.RawFunc {
 	prometheus := n.metrics.Prometheus()
 	return func(w http.ResponseWriter, r *http.Request, req *api.Request) error {
-		if err := n.server.Authorize(req); err != nil {
+		if err := n.agent.Authorize(req); err != nil {
 			return err
 		}
 		if req.Args.(*api.MetricsArgs).Format == "prometheus" {

@@ -126,7 +126,7 @@ func (n *node) tee() *logTee { return n.log.Handler().(*logTee) }
 
 // monitor sends the log until the client goes or the agent stops.
 func (n *node) monitor(w http.ResponseWriter, r *http.Request, req *api.Request) error {
-	if err := n.server.Authorize(req); err != nil {
+	if err := n.agent.Authorize(req); err != nil {
 		return err
 	}
 	q, tee := req.Args.(*api.MonitorArgs), n.tee()

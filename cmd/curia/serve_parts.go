@@ -41,6 +41,7 @@ func serverConfig(cfg *config.Config, id string) server.Config {
 		DefaultWait:   cfg.Query.DefaultTime, MaxWait: cfg.Query.MaxTime,
 		HoldTimeout:   cfg.Performance.RPCHoldTimeout,
 		MaxValue:      cfg.Limits.KVMaxValueSize,
+		ACL:           aclConfig(cfg),
 		Autopilot:     autopilot(cfg.Autopilot),
 		NoCoordinates: cfg.Gossip.DisableCoordinates,
 	}
@@ -65,6 +66,7 @@ func (n *node) agentConfig(cfg *config.Config) agent.Config {
 			Options: checkSettings(cfg), UpdateInterval: cfg.CheckRules.UpdateInterval, DiscardOutput: cfg.CheckRules.DiscardOutput,
 		},
 		LAN: n.pools.lanMembers, WAN: n.pools.wanMembers, Pools: n.pools.asked(), Reload: n.askReload,
+		Tokens: agentTokens(cfg), PersistTokens: cfg.ACL.EnableTokenPersistence, Authorizer: n.server.Resolve,
 		Stats: func() map[string]map[string]string { return n.pools.stats(n.server.Stats()) },
 	}
 }
@@ -106,6 +108,11 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 	hc := httpapi.Config{
 		Headers: cfg.HTTP.ResponseHeaders, Blocked: cfg.HTTP.BlockEndpoints,
 		MaxValue: cfg.Limits.KVMaxValueSize, MaxTxn: cfg.Limits.TxnMaxReqLen,
+	}
+	if cfg.ACL.Enabled {
+		hc.DefaultPolicy = cfg.ACL.DefaultPolicy
+	} else {
+		hc.Off = []string{"/v1/acl/", "/v1/agent/token/"}
 	}
 	for _, cidr := range cfg.HTTP.AllowWriteFrom {
 		p, err := netip.ParsePrefix(cidr)
@@ -153,7 +160,7 @@ func withProfiles(api http.Handler) http.Handler {
 
 func (n *node) saveSnapshot(w http.ResponseWriter, r *http.Request, req *api.Request) error {
 	begun := false
-	err := n.server.SaveSnapshot(r.Context(), req, func(m api.Meta) io.Writer {
+	err := n.server.SaveSnapshot(r.Context(), n.agent.WithDefaults(req), func(m api.Meta) io.Writer {
 		begun = true
 		httpapi.SetMeta(w.Header(), &m)
 		w.Header().Set("Content-Type", "application/x-gzip")
@@ -167,7 +174,7 @@ func (n *node) saveSnapshot(w http.ResponseWriter, r *http.Request, req *api.Req
 }
 
 func (n *node) restoreSnapshot(_ http.ResponseWriter, r *http.Request, req *api.Request) error {
-	return n.server.RestoreSnapshot(context.WithoutCancel(r.Context()), req, r.Body)
+	return n.server.RestoreSnapshot(context.WithoutCancel(r.Context()), n.agent.WithDefaults(req), r.Body)
 }
 
 // openLog makes the log: to out, and to a file if one is named.
