@@ -281,21 +281,28 @@ func setStage(t *testing.T, o inproc.Options) *stage {
 	t.Helper()
 	o.LocalChecks = true
 	s := &stage{Server: inproc.Start(t, o)}
+	s.furnish(t, "pretend")
+	return s
+}
+
+// furnish puts the fixture there; every request has a parameter.
+func (s *stage) furnish(t *testing.T, param string) {
+	t.Helper()
+	must := func(method, target, body string) string { return s.Must(t, method, with(target, param), body) }
 	for _, f := range fixture {
-		s.Must(t, f.method, f.target, f.body)
+		must(f.method, f.target, f.body)
 	}
 	// Places are written some seconds after they were sent.
 	at := &api.NodeCoordinate{Node: "n2", Coord: api.NewCoordinate()}
 	if _, err := s.Replica.Propose(t.Context(), &state.CoordinateBatch{Updates: []*api.NodeCoordinate{at}}); err != nil {
 		t.Fatal(err)
 	}
-	created := s.Must(t, "PUT", "/v1/session/create", `{"Node":"n2","NodeChecks":[]}`)
+	created := must("PUT", "/v1/session/create", `{"Node":"n2","NodeChecks":[]}`)
 	s.session = strings.Split(created, `"`)[3]
-	created = s.Must(t, "POST", "/v1/query", `{"Name":"find-web","Service":{"Service":"web"}}`)
+	created = must("POST", "/v1/query", `{"Name":"find-web","Service":{"Service":"web"}}`)
 	s.query = strings.Split(created, `"`)[3]
-	s.policy = strings.Split(s.Must(t, "PUT", "/v1/acl/policy", `{"Name":"p"}`), `"`)[3]
-	s.role = strings.Split(s.Must(t, "PUT", "/v1/acl/role", `{"Name":"r","Policies":[{"Name":"p"}]}`), `"`)[3]
-	return s
+	s.policy = strings.Split(must("PUT", "/v1/acl/policy", `{"Name":"p"}`), `"`)[3]
+	s.role = strings.Split(must("PUT", "/v1/acl/role", `{"Name":"r","Policies":[{"Name":"p"}]}`), `"`)[3]
 }
 
 // fill puts the IDs of the session and the query and a snapshot where a text speaks of them.
