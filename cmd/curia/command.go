@@ -46,6 +46,10 @@ func flags(some ...flagFunc) func() []cli.Flag {
 
 // groups are the first words of commands that have two or more.
 var groups = []struct{ name, line string }{
+	{"acl", "Look after tokens, policies and roles."},
+	{"acl policy", "Look after policies."},
+	{"acl role", "Look after roles."},
+	{"acl token", "Look after tokens."},
 	{"catalog", "Look at the nodes and services of a datacenter."},
 	{"config", "Read and write configuration that a datacenter shares."},
 	{"kv", "Read and write the key/value store."},
@@ -65,6 +69,7 @@ func commands() []command {
 		agentCommands, kvCommands, catalogCommands, clusterCommands, localCommands, poolCommands, eventCommands,
 		operatorCommands, rttCommands, configCommands, sessionCommands, snapshotCommands, toolCommands,
 		lockCommands, watchCommands, monitorCommands,
+		aclTokenCommands, aclPolicyCommands, aclRoleCommands,
 	} {
 		out = append(out, some...)
 	}

@@ -1,0 +1,326 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"curia/api"
+)
+
+var accessorFlag = textFlag("accessor-id", "`ID` of the token, its AccessorID.")
+
+var aclTokenCommands = []command{
+	{
+		name: "acl bootstrap", args: "[SECRET]", most: 1, asks: true,
+		line: "Make the first management token.",
+		help: `This works once. The secret is made up unless one is given: @FILE reads it from a
+file, - from standard input.
+
+Example:
+
+    $ curia acl bootstrap
+    AccessorID:       4411f091-a4c9-48e6-0884-1fcb092da1c8
+    SecretID:         3d93a2f8-1c3f-4e5c-8d1b-3a3b5b8e6f11
+    …`,
+		flags: flags(formatFlag),
+		run:   aclBootstrap,
+	},
+	{
+		name: "acl token create", asks: true,
+		line: "Create a token.",
+		help: `Example:
+
+    $ curia acl token create -description="the web servers" -service-identity=web`,
+		flags: flags(grantFlags(
+			listFlag("role-id", "`ID` of a role. May be repeated."), listFlag("role-name", "`NAME` of a role. May be repeated."),
+			textFlag("accessor", "`ID` to name the token by. Default: one is made up."),
+			textFlag("secret", "`SECRET` of the token. Default: one is made up."),
+			boolFlag("local", "The token is not for other datacenters."),
+			durationFlag("expires-ttl", "`DURATION` after which the token ends. Default: it does not."),
+			formatFlag)...),
+		run: tokenCreate,
+	},
+	{
+		name: "acl token read", asks: true,
+		line: "Print a token.",
+		help: `Example:
+
+    $ curia acl token read -self`,
+		flags: flags(accessorFlag, boolFlag("self", "The token that the command is run with."), formatFlag),
+		run:   tokenRead,
+	},
+	{
+		name: "acl token update", asks: true,
+		line: "Change a token.",
+		help: `What no flag names stays as it is. Flags about links take the place of all links
+of that kind.
+
+Example:
+
+    $ curia acl token update -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -policy-name=web`,
+		flags: flags(grantFlags(
+			listFlag("role-id", "`ID` of a role. May be repeated."), listFlag("role-name", "`NAME` of a role. May be repeated."),
+			accessorFlag, formatFlag)...),
+		run: tokenUpdate,
+	},
+	{
+		name: "acl token clone", asks: true,
+		line: "Create a token with the permissions of another.",
+		help: `Example:
+
+    $ curia acl token clone -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -description="another web server"`,
+		flags: flags(accessorFlag, descriptionFlag, formatFlag),
+		run:   tokenClone,
+	},
+	{
+		name: "acl token delete", asks: true,
+		line: "Delete a token.",
+		help: `Example:
+
+    $ curia acl token delete -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8
+    Token "4411f091-a4c9-48e6-0884-1fcb092da1c8" deleted successfully`,
+		flags: flags(accessorFlag),
+		run:   tokenDelete,
+	},
+	{
+		name: "acl token list", asks: true,
+		line: "List the tokens.",
+		help: `Example:
+
+    $ curia acl token list`,
+		flags: flags(formatFlag),
+		run:   tokenList,
+	},
+	{
+		name: "acl set-agent-token", args: "KIND TOKEN", least: 2, most: 2, asks: true,
+		line: "Set a token that the agent works with.",
+		help: `The kinds are agent, default, dns, recovery, replication and
+config_file_service_registration.
+
+Example:
+
+    $ curia acl set-agent-token default 3d93a2f8-1c3f-4e5c-8d1b-3a3b5b8e6f11
+    ACL token "default" set successfully`,
+		run: setAgentToken,
+	},
+	{
+		name: "acl translate-rules", args: "RULES", least: 1, most: 1, asks: true,
+		line: "Rewrite rules of the older syntax in the newer one.",
+		help: `@FILE reads the rules from a file, - from standard input.
+
+Example:
+
+    $ curia acl translate-rules 'key "web/" { policy = "read" }'
+    key_prefix "web/" {
+      policy = "read"
+    }`,
+		run: translateRules,
+	},
+}
+
+var errWhichToken = errors.New("say which token with -accessor-id")
+
+func aclBootstrap(ctx context.Context, c *call) error {
+	var args api.ACLBootstrapArgs
+	if c.Args().Len() > 0 {
+		secret, err := c.readArg(c.arg(0))
+		if err != nil {
+			return err
+		}
+		args.Spec.BootstrapSecret = string(trimEnd(secret))
+	}
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	t, err := api.Call(ctx, agent, api.ACLBootstrap, args)
+	if err != nil {
+		return fmt.Errorf("bootstrap the ACLs: %w", err)
+	}
+	return c.show(t, func() { c.printToken(t) })
+}
+
+// trimEnd drops the end of the line that files end with.
+func trimEnd(b []byte) []byte {
+	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// tokenFlags takes over what the flags say.
+func (c *call) tokenFlags(t *api.ACLToken) error {
+	if c.IsSet("description") {
+		t.Description = c.String("description")
+	}
+	c.links(&t.Roles, "role")
+	return c.grants(&t.ACLGrants)
+}
+
+func tokenCreate(ctx context.Context, c *call) error {
+	t := api.ACLToken{
+		AccessorID: c.String("accessor"), SecretID: c.String("secret"), Local: c.Bool("local"),
+		ExpirationTTL: api.ReadableDuration(c.Duration("expires-ttl")),
+	}
+	if err := c.tokenFlags(&t); err != nil {
+		return err
+	}
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	made, err := api.Call(ctx, agent, api.ACLTokenCreate, api.ACLTokenArgs{Token: t})
+	if err != nil {
+		return fmt.Errorf("create token: %w", err)
+	}
+	return c.show(made, func() { c.printToken(made) })
+}
+
+func tokenRead(ctx context.Context, c *call) error {
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	var t *api.ACLToken
+	switch id := c.String("accessor-id"); {
+	case c.Bool("self"):
+		t, err = api.Call(ctx, agent, api.ACLTokenSelf, api.ACLSelfArgs{})
+	case id != "":
+		var read *api.ACLTokenExpanded
+		if read, err = api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLTokenID: api.ACLTokenID{ID: id}}); err == nil {
+			t = &read.ACLToken
+		}
+	default:
+		err = errWhichToken
+	}
+	if err != nil {
+		return fmt.Errorf("read token: %w", err)
+	}
+	return c.show(t, func() { c.printToken(t) })
+}
+
+func tokenUpdate(ctx context.Context, c *call) error {
+	id := api.ACLTokenID{ID: c.String("accessor-id")}
+	if id.ID == "" {
+		return errWhichToken
+	}
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	t, err := api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLTokenID: id})
+	if err != nil {
+		return fmt.Errorf("read token %q: %w", id.ID, err)
+	}
+	if err := c.tokenFlags(&t.ACLToken); err != nil {
+		return err
+	}
+	made, err := api.Call(ctx, agent, api.ACLTokenUpdate, api.ACLTokenUpdateArgs{ACLTokenID: id, Token: t.ACLToken})
+	if err != nil {
+		return fmt.Errorf("update token %q: %w", id.ID, err)
+	}
+	return c.show(made, func() { c.printToken(made) })
+}
+
+func tokenClone(ctx context.Context, c *call) error {
+	args := api.ACLTokenCloneArgs{ACLTokenID: api.ACLTokenID{ID: c.String("accessor-id")}}
+	if args.ID == "" {
+		return errWhichToken
+	}
+	args.Spec.Description = c.String("description")
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	made, err := api.Call(ctx, agent, api.ACLTokenClone, args)
+	if err != nil {
+		return fmt.Errorf("clone token %q: %w", args.ID, err)
+	}
+	return c.show(made, func() { c.printToken(made) })
+}
+
+func tokenDelete(ctx context.Context, c *call) error {
+	id := c.String("accessor-id")
+	if id == "" {
+		return errWhichToken
+	}
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	if _, err := api.Call(ctx, agent, api.ACLTokenDelete, api.ACLTokenID{ID: id}); err != nil {
+		return fmt.Errorf("delete token %q: %w", id, err)
+	}
+	c.printf("Token %q deleted successfully\n", id)
+	return nil
+}
+
+func tokenList(ctx context.Context, c *call) error {
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	all, err := api.Call(ctx, agent, api.ACLTokens, api.ACLTokensArgs{})
+	if err != nil {
+		return fmt.Errorf("list tokens: %w", err)
+	}
+	return c.show(list(all), func() {
+		for i, t := range all {
+			if i > 0 {
+				c.printf("\n")
+			}
+			c.printToken(t)
+		}
+	})
+}
+
+func (c *call) printToken(t *api.ACLToken) {
+	c.printf("AccessorID:       %s\nSecretID:         %s\nDescription:      %s\nLocal:            %t\nCreate Time:      %s\n",
+		t.AccessorID, t.SecretID, t.Description, t.Local, t.CreateTime.Format(time.RFC3339))
+	if t.ExpirationTime != nil {
+		c.printf("Expiration Time:  %s\n", t.ExpirationTime.Format(time.RFC3339))
+	}
+	c.printGrants(&t.ACLGrants)
+	c.printLinks("Roles", t.Roles)
+	if t.Rules != "" {
+		c.printf("Rules:\n%s\n", t.Rules)
+	}
+}
+
+func setAgentToken(ctx context.Context, c *call) error {
+	kind := c.arg(0)
+	args := api.AgentTokenArgs{Kind: kind}
+	switch kind {
+	case "recovery", "master":
+		args.Kind = "agent_recovery"
+	}
+	args.Spec.Token = c.arg(1)
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	if _, err := api.Call(ctx, agent, api.AgentToken, args); err != nil {
+		return fmt.Errorf("set the %s token of the agent: %w", kind, err)
+	}
+	c.printf("ACL token %q set successfully\n", kind)
+	return nil
+}
+
+func translateRules(ctx context.Context, c *call) error {
+	rules, err := c.readArg(c.arg(0))
+	if err != nil {
+		return err
+	}
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	text, err := api.Call(ctx, agent, api.ACLTranslate, api.ACLTranslateArgs{Rules: rules})
+	if err != nil {
+		return fmt.Errorf("translate rules: %w", err)
+	}
+	c.printf("%s", text)
+	return nil
+}
