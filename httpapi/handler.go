@@ -82,7 +82,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
-			h.log.Error("panic in a request", "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			h.log.Error("panic in a request", "method", r.Method, "path", loggedPath(r.URL.Path), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			writeError(w, errInternal)
 		}
 	}()
@@ -266,6 +266,16 @@ func unknownPath(w http.ResponseWriter, r *http.Request, path string) error {
 		return &statusError{http.StatusNotFound, "Invalid URL path: not a recognized HTTP API endpoint\n"}
 	}
 	return &statusError{http.StatusNotFound, "Invalid URL path: if attempting to use the HTTP API, ensure the path starts with '/v1/'\n"}
+}
+
+// loggedPath is a path as it may be logged: the older verbs of ACLs have secrets
+// behind their names.
+func loggedPath(path string) string {
+	rest, ok := strings.CutPrefix(path, "/v1/acl/")
+	if verb, _, more := strings.Cut(rest, "/"); ok && more {
+		return "/v1/acl/" + verb + "/" + api.HiddenSecret
+	}
+	return path
 }
 
 // unprintable reports whether a decoded path has characters that cannot be shown.
