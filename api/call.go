@@ -50,6 +50,11 @@ type Request struct {
 	Token string
 	// Datacenter is where to ask; empty means the agent's own.
 	Datacenter string
+	// Final requests are answered by the server that gets them, or not at all: they
+	// were passed on to it.
+	Final bool
+	// JSON says that the caller takes Response.Encoded in place of Value.
+	JSON bool
 }
 
 // Meta is what an answer says about itself, in the X-Consul-… headers.
@@ -64,7 +69,8 @@ type Meta struct {
 
 // Response is the answer to a Request.
 type Response struct {
-	// Value has the type Op.Result. It may be shared and must not be changed.
+	// Value has the type Op.Result. It may be shared and must not be changed. It
+	// may be nil when the request takes JSON and Encoded is there.
 	Value any
 	Meta
 	// Encoded, when not nil, holds the JSON of Value, shared by all who get it.
@@ -77,6 +83,13 @@ type Encoded struct {
 	once sync.Once
 	json []byte
 	err  error
+}
+
+// EncodedJSON is a result that was encoded elsewhere.
+func EncodedJSON(b []byte) *Encoded {
+	e := &Encoded{json: b}
+	e.once.Do(func() {})
+	return e
 }
 
 // JSON returns the encoding of v; v must be the same value on every call.

@@ -20,11 +20,13 @@ const (
 	Conflict                     // a precondition of a transaction failed
 	TooLarge                     // the body exceeds its limit
 	TooMany                      // a rate limit is reached, or the state is unhealthy
-	NoLeader                     // there is no leader, or it was lost before the answer was known
+	NoLeader                     // there is no leader: nothing was done
 	NoPath                       // nobody knows a way to that datacenter
 	Unavailable                  // try again later
 	Plain                        // no failure: the text is the whole answer
 	Unsupported                  // the answer cannot be given in the format that was asked for
+	Unreached                    // the server that was asked cannot be reached: nothing was done
+	Lost                         // the outcome is unknown: the leader or the way to it was lost before the answer came
 )
 
 // Error is an error that a client may see.
@@ -43,6 +45,13 @@ func (e *Error) Error() string { return e.Msg }
 // Errorf makes an Error of a kind.
 func Errorf(kind ErrorKind, format string, args ...any) *Error {
 	return &Error{Kind: kind, Msg: fmt.Sprintf(format, args...)}
+}
+
+// Untried reports whether err says that a request was not begun, so that it may
+// be sent again, elsewhere or later.
+func Untried(err error) bool {
+	k := KindOf(err)
+	return k == NoLeader || k == Unreached
 }
 
 // KindOf gives the kind of err: Internal for errors that carry none.

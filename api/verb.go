@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"curia/acl"
 )
@@ -89,7 +90,27 @@ func Blocking[Q any]() Option[Q] { return func(o *Op) { o.Blocks = true } }
 // None is the argument struct of verbs without arguments.
 type None struct{}
 
-var ops []*Op
+var ops, inner []*Op
+
+// Inner declares a verb that agents ask servers, and that no face shows. A
+// server answers it from what it knows itself.
+func Inner[Q, R any](name, doc string) Verb[Q, R] {
+	op := &Op{Name: name, Kind: KindRead, Bare: true, Doc: doc, Args: reflect.TypeFor[Q](), Result: reflect.TypeFor[R]()}
+	inner = append(inner, op)
+	return Verb[Q, R]{op}
+}
+
+var byName = sync.OnceValue(func() map[string]*Op {
+	m := map[string]*Op{}
+	for _, op := range slices.Concat(ops, inner) {
+		m[op.Name] = op
+	}
+	return m
+})
+
+// OpNamed finds a verb by its name, those that no face shows included; nil if
+// there is none.
+func OpNamed(name string) *Op { return byName()[name] }
 
 // Ops lists every declared verb by path, method and selector.
 func Ops() []*Op {

@@ -25,6 +25,8 @@ var statuses = map[api.ErrorKind]int{
 	api.Unavailable: http.StatusServiceUnavailable,
 	api.Plain:       http.StatusOK,
 	api.Unsupported: http.StatusUnsupportedMediaType,
+	api.Unreached:   http.StatusInternalServerError,
+	api.Lost:        http.StatusInternalServerError,
 }
 
 var errInternal = errors.New("internal error, see the log of the agent")

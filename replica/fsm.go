@@ -17,6 +17,8 @@ type fsm struct {
 	store   *state.Store
 	applied func(entries []state.Entry, took time.Duration)
 
+	moved signal // something was applied, or restored
+
 	once   sync.Once
 	err    error
 	failed chan struct{} // closed when an entry could not be read; err says why
@@ -48,6 +50,7 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	out := make([]any, len(logs))
 	began := time.Now()
 	outcomes := f.store.Apply(entries)
+	f.moved.give()
 	if f.applied != nil {
 		f.applied(entries, time.Since(began))
 	}
@@ -78,6 +81,7 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 // Restore implements raft.FSM.
 func (f *fsm) Restore(r io.ReadCloser) error {
 	defer r.Close()
+	defer f.moved.give()
 	return f.store.Restore(r)
 }
 

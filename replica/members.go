@@ -6,7 +6,26 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/raft"
+
+	"curia/api"
 )
+
+// Formed reports whether this server belongs to a cluster: its log, or a
+// snapshot, says who the servers are.
+func (r *Replica) Formed() bool { return len(r.raft.GetConfiguration().Configuration().Servers) > 0 }
+
+// Form makes servers the voters of a new cluster; each of them does so with the
+// same servers. A server that belongs to a cluster refuses.
+func (r *Replica) Form(servers []*api.RaftServer) error {
+	var conf raft.Configuration
+	for _, s := range servers {
+		conf.Servers = append(conf.Servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(s.ID), Address: raft.ServerAddress(s.Address)})
+	}
+	if err := r.raft.BootstrapCluster(conf).Error(); err != nil {
+		return fmt.Errorf("form a cluster of %d servers: %w", len(servers), err)
+	}
+	return nil
+}
 
 // Remove takes a server out of the log. Only the leader can do that; it may
 // remove itself, and then leads no longer. Errors of kind NoLeader are those of

@@ -15,6 +15,7 @@ import (
 
 	"curia/api"
 	"curia/internal/hclogs"
+	"curia/internal/rounds"
 	"curia/state"
 )
 
@@ -26,6 +27,12 @@ type Config struct {
 	ID, Address string
 	// Bootstrap forms a cluster of this server alone if there is none yet.
 	Bootstrap bool
+	// Network reaches the other servers; nil: there are none.
+	Network Network
+	// AddressOf finds where another server is now, by its ID; empty, or without the
+	// function: where it was when it became part of the log. It may be called
+	// concurrently, and must not block.
+	AddressOf func(id string) string
 	// Multiplier scales the timeouts of elections; 1 is the fastest, 0 means 1.
 	Multiplier int
 	// SnapshotThreshold entries after the last snapshot make another one, looked
@@ -66,7 +73,8 @@ type Replica struct {
 	room    *semaphore.Weighted
 	leading chan bool
 	ready   gate
-	reads   readRounds
+	reads   rounds.Rounds[struct{}]
+	led     signal // somebody else leads, or nobody
 }
 
 // Open opens or creates the log and starts replication; Run must be called to
@@ -78,7 +86,7 @@ func Open(cfg Config, store *state.Store, log *slog.Logger) (_ *Replica, err err
 		room:    semaphore.NewWeighted(maxInFlight),
 		leading: make(chan bool, 16),
 	}
-	r.reads.verify = func() error { return r.raft.VerifyLeader().Error() }
+	r.reads.Ask = func() (struct{}, error) { return struct{}{}, r.raft.VerifyLeader().Error() }
 	hlog := hclogs.New(r.log)
 	logs, stable, snaps, err := r.openStores()
 	if err != nil {
@@ -93,12 +101,15 @@ func Open(cfg Config, store *state.Store, log *slog.Logger) (_ *Replica, err err
 	if err != nil {
 		return nil, fmt.Errorf("open log cache: %w", err)
 	}
-	addr, trans := raft.NewInmemTransport(raft.ServerAddress(cfg.Address))
-	trans.Connect(addr, trans)
+	trans := r.transport(hlog)
 	rc := r.raftConfig()
 	rc.Logger = hlog
-	if cfg.Bootstrap {
-		me := raft.Server{Suffrage: raft.Voter, ID: rc.LocalID, Address: addr}
+	recovered, err := r.recover(rc, logs, stable, snaps, trans)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Bootstrap && !recovered {
+		me := raft.Server{Suffrage: raft.Voter, ID: rc.LocalID, Address: raft.ServerAddress(cfg.Address)}
 		if err := bootstrap(cached, stable, snaps, me); err != nil {
 			return nil, fmt.Errorf("form a cluster in %s: %w", cfg.Dir, err)
 		}
@@ -106,10 +117,11 @@ func Open(cfg Config, store *state.Store, log *slog.Logger) (_ *Replica, err err
 	if r.raft, err = newRaft(rc, r.fsm, cached, stable, snaps, trans); err != nil {
 		return nil, fmt.Errorf("start replication from %s: %w", cfg.Dir, err)
 	}
+	r.observe()
 	if r.alone() {
 		// Nobody else can lead: there is no need to wait for an election timeout.
 		var resp raft.TimeoutNowResponse
-		if err := trans.TimeoutNow(rc.LocalID, addr, &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: rc.ProtocolVersion}}, &resp); err != nil {
+		if err := trans.TimeoutNow(rc.LocalID, trans.LocalAddr(), &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: rc.ProtocolVersion}}, &resp); err != nil {
 			log.Warn("could not ask for an election at once", "err", err)
 		}
 	}
@@ -229,6 +241,7 @@ func (r *Replica) lead(ctx context.Context, duties func(context.Context) error) 
 				r.disk.cool()
 			}
 			r.ready.open()
+			r.led.give()
 			err = duties(ctx)
 		}
 		if ctx.Err() != nil || r.raft.State() != raft.Leader {
@@ -291,7 +304,7 @@ func proposeError(err error) error {
 		return api.ErrNoLeader
 	case errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrAbortedByRestore),
 		errors.Is(err, raft.ErrLeadershipTransferInProgress):
-		return &api.Error{Kind: api.NoLeader, Msg: "the outcome of the write is unknown: " + err.Error()}
+		return &api.Error{Kind: api.Lost, Msg: "the outcome of the write is unknown: " + err.Error()}
 	case errors.Is(err, raft.ErrEnqueueTimeout):
 		return &api.Error{Kind: api.Unavailable, Msg: "the log takes no writes at the moment: " + err.Error()}
 	}
@@ -301,6 +314,9 @@ func proposeError(err error) error {
 // Ready reports whether this server leads and has applied everything that was
 // acknowledged before: its state may answer default reads.
 func (r *Replica) Ready() bool { return r.ready.isOpen() && r.raft.State() == raft.Leader }
+
+// Leads reports whether this server leads, ready or not.
+func (r *Replica) Leads() bool { return r.raft.State() == raft.Leader }
 
 // AwaitReady waits until this server is Ready, or ctx ends.
 func (r *Replica) AwaitReady(ctx context.Context) error { return r.ready.await(ctx) }
@@ -312,7 +328,7 @@ func (r *Replica) Confirm(ctx context.Context) error {
 	if r.Ready() && r.alone() {
 		return nil
 	}
-	if err := r.reads.next(ctx); err != nil {
+	if _, err := r.reads.Next(ctx); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -323,8 +339,46 @@ func (r *Replica) Confirm(ctx context.Context) error {
 
 // Leader gives the address of the leader, empty when there is none.
 func (r *Replica) Leader() string {
-	addr, _ := r.raft.LeaderWithID()
+	addr, id := r.raft.LeaderWithID()
+	if id == "" {
+		return string(addr)
+	}
+	if now := r.addressOf(string(id)); now != "" {
+		return now
+	}
 	return string(addr)
+}
+
+// LeaderChange is closed when there is another leader, or none any more, or when
+// this server has become ready to lead.
+func (r *Replica) LeaderChange() <-chan struct{} { return r.led.next() }
+
+// observe lets raft tell of changes of the leader.
+func (r *Replica) observe() {
+	r.raft.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
+		if _, ok := o.Data.(raft.LeaderObservation); ok {
+			r.led.give()
+		}
+		return false // it was heard; nothing is to be sent
+	}))
+}
+
+// Applied is the index of the last command that is applied here.
+func (r *Replica) Applied() uint64 { return r.store.Index() }
+
+// AwaitApplied waits until the command at an index is applied here, or ctx ends.
+func (r *Replica) AwaitApplied(ctx context.Context, index uint64) error {
+	for {
+		more := r.fsm.moved.next()
+		if r.store.Index() >= index {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // LastContact is how long ago the leader was heard of; 0 on the leader.

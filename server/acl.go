@@ -105,7 +105,7 @@ func managementToken(secret, description string) api.ACLToken {
 }
 
 // aclReplication says that nothing is copied: this datacenter is the primary.
-func (s *Server) aclReplication(*api.None) (*api.ACLReplicationStatus, error) {
+func (s *Server) aclReplication(context.Context, *api.None) (*api.ACLReplicationStatus, error) {
 	status := &api.ACLReplicationStatus{SourceDatacenter: s.cfg.Datacenter}
 	if s.cfg.ACL != nil && s.cfg.ACL.PrimaryDatacenter != "" {
 		status.SourceDatacenter = s.cfg.ACL.PrimaryDatacenter

@@ -144,7 +144,7 @@ func describeTemplate(t *acl.Template) *api.ACLTemplate {
 	return &api.ACLTemplate{TemplateName: t.Name, Description: t.Description, Template: t.Rules, Schema: schema}
 }
 
-func templateList(*api.None) (map[string]*api.ACLTemplate, error) {
+func templateList(context.Context, *api.None) (map[string]*api.ACLTemplate, error) {
 	out := map[string]*api.ACLTemplate{}
 	for _, t := range acl.Templates() {
 		out[t.Name] = describeTemplate(t)
@@ -152,7 +152,7 @@ func templateList(*api.None) (map[string]*api.ACLTemplate, error) {
 	return out, nil
 }
 
-func templateRead(q *api.ACLName) (*api.ACLTemplate, error) {
+func templateRead(_ context.Context, q *api.ACLName) (*api.ACLTemplate, error) {
 	if t := acl.FindTemplate(q.Name); t != nil {
 		return describeTemplate(t), nil
 	}

@@ -16,7 +16,7 @@ type binding struct {
 	shared bool // identical reads share one evaluation and one encoding
 	write  func(v *state.View, who acl.Authorizer, args any) (state.Command, error)
 	leader func(ctx context.Context, who acl.Authorizer, args any) (any, error)
-	bare   func(args any) (any, error)
+	bare   func(ctx context.Context, args any) (any, error)
 }
 
 // list binds a read whose result identical queries share.
@@ -53,6 +53,6 @@ func led[Q, R any](verb api.Verb[Q, R], f func(context.Context, acl.Authorizer, 
 }
 
 // bare binds a read of what this server knows of the cluster.
-func bare[Q, R any](verb api.Verb[Q, R], f func(*Q) (R, error)) binding {
-	return binding{op: verb.Op, bare: func(args any) (any, error) { return f(args.(*Q)) }}
+func bare[Q, R any](verb api.Verb[Q, R], f func(context.Context, *Q) (R, error)) binding {
+	return binding{op: verb.Op, bare: func(ctx context.Context, args any) (any, error) { return f(ctx, args.(*Q)) }}
 }

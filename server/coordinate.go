@@ -33,7 +33,7 @@ var errNoCoordinates = &api.Error{Kind: api.Disabled, Msg: "Coordinate support d
 
 // coordinateDatacenters tells where servers are. A server that knows no others
 // is at the origin.
-func (s *Server) coordinateDatacenters(*api.None) ([]*api.DatacenterCoordinates, error) {
+func (s *Server) coordinateDatacenters(context.Context, *api.None) ([]*api.DatacenterCoordinates, error) {
 	switch {
 	case s.cfg.NoCoordinates:
 		return nil, errNoCoordinates

@@ -24,9 +24,14 @@ type answer struct {
 	encoded  *api.Encoded // nil: not shared
 }
 
-// read carries out a read: consistency, evaluation, and waiting for a change.
-func (s *Server) read(ctx context.Context, req *api.Request, b *binding, who acl.Authorizer) (*api.Response, error) {
-	meta, err := s.consistent(ctx, req)
+// read carries out a read: consistency, authorisation, evaluation, and waiting
+// for a change.
+func (s *Server) read(ctx context.Context, req *api.Request, b *binding) (*api.Response, error) {
+	meta, resp, err := s.consistent(ctx, req)
+	if err != nil || resp != nil {
+		return resp, err
+	}
+	who, err := s.admit(req)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +40,9 @@ func (s *Server) read(ctx context.Context, req *api.Request, b *binding, who acl
 		if a, err = s.await(ctx, req, b, a); err != nil {
 			return nil, err
 		}
-		s.describe(&meta)
+		if !s.replica.Ready() {
+			s.describe(&meta) // time has passed since the leader was asked
+		}
 	}
 	meta.Index, meta.Filtered = a.index, a.filtered && !acl.Nameless(who)
 	return &api.Response{Value: a.value, Meta: meta, Encoded: a.encoded}, a.err
@@ -55,12 +62,12 @@ func (s *Server) await(ctx context.Context, req *api.Request, b *binding, a *ans
 			return nil, err
 		}
 		if req.Consistency == api.Consistent {
-			if err := s.replica.Confirm(ctx); err != nil {
+			if _, err := s.fresh(ctx, req); err != nil {
 				return nil, err
 			}
 		}
 		// The token may have lost its permissions while the query waited.
-		who, err := s.admit(ctx, req)
+		who, err := s.admit(req)
 		if err != nil {
 			return nil, err
 		}
@@ -173,26 +180,20 @@ func (s *Server) compute(req *api.Request, b *binding, who acl.Authorizer) *answ
 }
 
 // consistent makes sure that this server may answer in the mode of the request,
-// and says what it knows of the leader.
-func (s *Server) consistent(ctx context.Context, req *api.Request) (api.Meta, error) {
+// and says what it knows of the leader. When the leader has answered instead,
+// the response is not nil.
+func (s *Server) consistent(ctx context.Context, req *api.Request) (api.Meta, *api.Response, error) {
 	meta := api.Meta{Consistency: req.Consistency}
 	if req.Consistency == api.Stale {
 		s.describe(&meta)
 		if req.MaxStale == 0 || meta.LastContact <= req.MaxStale {
-			return meta, nil
+			return meta, nil, nil
 		}
 		meta.Consistency = api.Default
 	}
-	if err := s.awaitLeader(ctx); err != nil {
-		return meta, err
-	}
-	if req.Consistency == api.Consistent {
-		if err := s.replica.Confirm(ctx); err != nil {
-			return meta, err
-		}
-	}
-	s.describe(&meta)
-	return meta, nil
+	meta.KnownLeader = true
+	resp, err := s.fresh(ctx, req)
+	return meta, resp, err
 }
 
 // describe notes what is known of the leader.
@@ -205,58 +206,24 @@ func (s *Server) describe(m *api.Meta) {
 	m.LastContact = s.replica.LastContact()
 }
 
-// awaitLeader waits until this server may answer for the datacenter, at most
-// for the hold timeout.
-func (s *Server) awaitLeader(ctx context.Context) error {
-	if s.replica.Ready() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.HoldTimeout)
-	defer cancel()
-	if err := s.replica.AwaitReady(ctx); err != nil {
-		return api.ErrNoLeader
-	}
-	return nil
-}
-
 // reading is a command that turned out to change nothing: it is answered from
 // the state without the log.
 type reading interface {
 	Read(v *state.View) (any, error)
 }
 
-// write carries out a write: it is checked against the state, then decided in
-// log order. While there is no leader it waits for one.
+// write carries out a write on the leader: it is checked against the state, then
+// decided in log order.
 func (s *Server) write(ctx context.Context, req *api.Request, b *binding, who acl.Authorizer) (*api.Response, error) {
-	held := time.Now().Add(s.cfg.HoldTimeout)
-	for {
-		if err := s.awaitLeader(ctx); err != nil {
-			return nil, err
-		}
-		v := s.store.View()
-		cmd, err := b.write(v, who, req.Args)
-		if err != nil {
-			return nil, err
-		}
-		if r, ok := cmd.(reading); ok {
-			meta := api.Meta{}
-			s.describe(&meta)
-			value, err := r.Read(v)
-			return &api.Response{Value: value, Meta: meta}, err
-		}
-		value, err := s.replica.Propose(ctx, cmd)
-		if errors.Is(err, api.ErrNoLeader) && time.Now().Before(held) && ctx.Err() == nil {
-			continue
-		}
-		return &api.Response{Value: value}, err
-	}
-}
-
-// leader carries out a verb that only the leader can answer.
-func (s *Server) leader(ctx context.Context, req *api.Request, b *binding, who acl.Authorizer) (*api.Response, error) {
-	if err := s.awaitLeader(ctx); err != nil {
+	v := s.store.View()
+	cmd, err := b.write(v, who, req.Args)
+	if err != nil {
 		return nil, err
 	}
-	v, err := b.leader(ctx, who, req.Args)
-	return &api.Response{Value: v}, err
+	if r, ok := cmd.(reading); ok {
+		value, err := r.Read(v)
+		return &api.Response{Value: value, Meta: api.Meta{KnownLeader: true}}, err
+	}
+	value, err := s.replica.Propose(ctx, cmd)
+	return &api.Response{Value: value}, err
 }

@@ -41,6 +41,8 @@ type Config struct {
 	NoCoordinates bool
 	// Pools is what is asked of gossip and of other servers.
 	Pools Pools
+	// Peers reaches other servers; nil: there are none.
+	Peers Peers
 }
 
 // The documented defaults.
@@ -64,6 +66,7 @@ type Server struct {
 	steady   steadiness
 	resolver *resolver // nil: ACLs are off
 	figures  figures
+	indexes  leaderIndexes
 	draining chan struct{}
 }
 
@@ -91,12 +94,14 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 		ttl:      newTTLKeeper(),
 		draining: make(chan struct{}),
 	}
+	s.indexes.settled.Ask = func() (uint64, error) { return s.askIndex(false) }
+	s.indexes.confirmed.Ask = func() (uint64, error) { return s.askIndex(true) }
 	if cfg.ACL != nil {
 		s.resolver = newResolver(cfg.ACL, cfg.Datacenter, store)
 	}
 	for _, group := range [][]binding{
 		s.kvVerbs(), s.sessionVerbs(), s.catalogVerbs(), s.healthVerbs(), s.txnVerbs(), s.queryVerbs(), s.statusVerbs(),
-		s.autopilotVerbs(), s.operatorVerbs(), s.coordinateVerbs(), s.configVerbs(), s.aclVerbs(),
+		s.autopilotVerbs(), s.operatorVerbs(), s.coordinateVerbs(), s.configVerbs(), s.aclVerbs(), s.forwardVerbs(),
 	} {
 		for _, b := range group {
 			s.bound[b.op] = &b
@@ -118,19 +123,22 @@ func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, err
 	if t, ok := req.Args.(api.Targeted); ok && t.TargetDatacenter() != "" {
 		req.Datacenter = t.TargetDatacenter()
 	}
-	who, err := s.admit(ctx, req)
-	if err != nil {
-		return nil, err
-	}
 	switch {
+	case s.foreign(req):
+		peers, err := s.passOn(req)
+		if err != nil {
+			return nil, err
+		}
+		return peers.Call(ctx, req)
 	case b.bare != nil:
-		v, err := b.bare(req.Args)
+		if _, err := s.admit(req); err != nil {
+			return nil, err
+		}
+		v, err := b.bare(ctx, req.Args)
 		return &api.Response{Value: v}, err
 	case b.read != nil:
-		return s.read(ctx, req, b, who)
-	case b.write != nil:
-		return s.write(ctx, req, b, who)
+		return s.read(ctx, req, b)
 	default:
-		return s.leader(ctx, req, b, who)
+		return s.led(ctx, req, b)
 	}
 }

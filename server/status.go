@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"sort"
 	"strconv"
 
@@ -9,13 +10,13 @@ import (
 
 func (s *Server) statusVerbs() []binding {
 	return []binding{
-		bare(api.StatusLeader, func(*api.None) (string, error) { return s.replica.Leader(), nil }),
+		bare(api.StatusLeader, func(context.Context, *api.None) (string, error) { return s.replica.Leader(), nil }),
 		bare(api.StatusPeers, s.peers),
 		bare(api.OperatorRaftConfiguration, s.raftConfiguration),
 	}
 }
 
-func (s *Server) peers(*api.None) ([]string, error) {
+func (s *Server) peers(context.Context, *api.None) ([]string, error) {
 	servers, _ := s.replica.Servers()
 	out := []string{}
 	for _, p := range servers {
@@ -25,7 +26,7 @@ func (s *Server) peers(*api.None) ([]string, error) {
 	return out, nil
 }
 
-func (s *Server) raftConfiguration(*api.StaleArgs) (*api.RaftConfiguration, error) {
+func (s *Server) raftConfiguration(context.Context, *api.StaleArgs) (*api.RaftConfiguration, error) {
 	servers, index := s.namedServers()
 	return &api.RaftConfiguration{Servers: servers, Index: index}, nil
 }

@@ -25,7 +25,7 @@ import (
 func monitored(t *testing.T) (n *node, url string) {
 	t.Helper()
 	s := inproc.Start(t, inproc.Options{})
-	n = &node{server: s.Server, agent: s.Agent, log: slog.New(newLogTee(slog.DiscardHandler))}
+	n = &node{agent: s.Agent, log: slog.New(newLogTee(slog.DiscardHandler))}
 	raw := map[*api.Op]httpapi.RawFunc{api.AgentMonitor.Op: n.monitor}
 	srv := httptest.NewServer(httpapi.New(httpapi.Config{Raw: raw}, s.Agent, n.log))
 	t.Cleanup(srv.Close)

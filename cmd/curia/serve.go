@@ -18,10 +18,8 @@ import (
 	"curia/config"
 	"curia/dnsapi"
 	"curia/internal/metrics"
-	"curia/replica"
-	"curia/server"
-	"curia/state"
 	"curia/watch"
+	"curia/wire"
 )
 
 // Times of the end of an agent.
@@ -44,9 +42,6 @@ func runAgent(ctx context.Context, load loadFunc, out io.Writer) error {
 	cfg, warnings, err := load()
 	if err != nil {
 		return err
-	}
-	if !cfg.Mode.Server {
-		return errors.New("client agents are not there yet: start with -server or -dev")
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1)
@@ -71,7 +66,7 @@ func runAgent(ctx context.Context, load loadFunc, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- n.run(ctx) }()
+	go func() { done <- n.run(ctx, cfg) }()
 	for {
 		select {
 		case err := <-done:
@@ -191,8 +186,9 @@ type node struct {
 	id        string
 	log       *slog.Logger
 	metrics   *metrics.Registry
-	replica   *replica.Replica
-	server    *server.Server
+	conns     *wire.Conns
+	router    *wire.Router
+	serving   *serving // nil in a client agent
 	agent     *agent.Agent
 	watches   *watch.Set
 	http      *http.Server
@@ -230,19 +226,16 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 	if n.metrics, err = newMetrics(cfg, log); err != nil {
 		return nil, err
 	}
-	applied := &server.ApplyTimes{}
-	store := state.NewStore()
-	n.replica, err = replica.Open(replica.Config{
-		Dir: cfg.Node.DataDir, ID: n.id, Address: serverAddress(cfg),
-		Bootstrap: cfg.Mode.Bootstrap, Multiplier: cfg.Performance.RaftMultiplier,
-		SnapshotThreshold: uint64(cfg.Raft.SnapshotThreshold), SnapshotInterval: cfg.Raft.SnapshotInterval,
-		TrailingLogs: uint64(cfg.Raft.TrailingLogs), Applied: applied.Applied,
-	}, store, log)
-	if err != nil {
-		return nil, err
+	n.openLinks(cfg)
+	if cfg.Mode.Server {
+		if err := n.openServer(cfg, log); err != nil {
+			return nil, err
+		}
+		n.metrics.Add(n.serving.applied.Measure)
+		n.metrics.Add(n.serving.Measure)
 	}
-	n.server = server.New(serverConfig(cfg, n.id), store, n.replica, log)
-	n.agent = agent.New(n.agentConfig(cfg), n.server, log)
+	n.agent = agent.New(n.agentConfig(cfg), n.upstream(), log)
+	n.metrics.Add(n.agent.Measure)
 	services, checks, err := definitions(cfg)
 	if err != nil {
 		return nil, err
@@ -257,9 +250,6 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 	}
 	n.watches = watch.NewSet(n.agent, log)
 	n.watches.Configure(watches)
-	for _, source := range []func(*metrics.Scrape){applied.Measure, n.server.Measure, n.agent.Measure} {
-		n.metrics.Add(source)
-	}
 	n.dns = dnsapi.New(n.dnsConfig(cfg, cfg), n.agent, log)
 	n.http, err = n.httpServer(cfg)
 	return n, err
@@ -282,10 +272,12 @@ func (n *node) openSockets(cfg *config.Config) (err error) {
 }
 
 // run answers until ctx ends, then drains.
-func (n *node) run(ctx context.Context) error {
+func (n *node) run(ctx context.Context, cfg *config.Config) error {
 	group, ctx := errgroup.WithContext(ctx)
 	replicating, stopReplica := context.WithCancel(context.WithoutCancel(ctx))
-	group.Go(func() error { return n.replica.Run(replicating, n.server.Lead) })
+	if n.serving != nil {
+		n.runServer(ctx, replicating, group, cfg)
+	}
 	n.pools.run(ctx, group, n.agent)
 	group.Go(func() error { return paceGarbage(ctx) })
 	group.Go(func() error { return untilDone(ctx, n.agent.Run(ctx)) })
@@ -302,7 +294,9 @@ func (n *node) run(ctx context.Context) error {
 	group.Go(func() error {
 		<-ctx.Done()
 		defer stopReplica()
-		n.server.Drain()
+		if n.serving != nil {
+			n.serving.Drain()
+		}
 		n.agent.Drain()
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainWait)
 		defer cancel()

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +19,7 @@ import (
 	"curia/api"
 	"curia/config"
 	"curia/gossip"
+	"curia/wire"
 )
 
 // pools are this agent's places among the others.
@@ -26,6 +29,7 @@ type pools struct {
 	lan      *gossip.Pool
 	wan      *gossip.Pool  // nil when the agent has none
 	departed chan struct{} // somebody wants the agent to leave and to end
+	heard    func()        // called after each event about a member; nil: nobody listens
 }
 
 // openPools listens for gossip. Nobody is contacted yet.
@@ -113,7 +117,7 @@ func (p *pools) close() {
 func (p *pools) run(ctx context.Context, group *errgroup.Group, a *agent.Agent) {
 	group.Go(func() error { return p.lan.Run(ctx, func(e gossip.Event) { p.hear(e, a) }) })
 	if p.wan != nil {
-		group.Go(func() error { return p.wan.Run(ctx, func(gossip.Event) {}) })
+		group.Go(func() error { return p.wan.Run(ctx, func(gossip.Event) { p.heard() }) })
 	}
 	j := p.cfg.Join
 	group.Go(func() error {
@@ -152,12 +156,38 @@ func (p *pools) startJoin(ctx context.Context, pool *gossip.Pool, addrs []string
 
 // hear takes notice of what happens in the datacenter.
 func (p *pools) hear(e gossip.Event, a *agent.Agent) {
-	switch {
-	case e.Kind == gossip.Fired:
+	if e.Kind == gossip.Fired {
 		a.Hear(e.User.Name, e.User.LTime, e.User.Payload)
-	case e.Kind == gossip.Joined && e.Member.Tags["role"] == "consul" && e.Member.Name != p.cfg.Node.Name && p.cfg.Mode.Server:
-		p.log.Warn("another server is in the datacenter, but servers do not share their state yet", "node", e.Member.Name)
+		return
 	}
+	p.heard()
+}
+
+// servers lists the servers that are alive, of all datacenters.
+func (p *pools) servers() []wire.Server {
+	var out []wire.Server
+	add := func(pool *gossip.Pool, name func(*api.Member) string, wanted func(dc string) bool) {
+		for _, m := range pool.Members() {
+			if dc := m.Tags["dc"]; m.Tags["role"] == "consul" && m.Status == api.MemberAlive && wanted(dc) {
+				out = append(out, wire.Server{ID: m.Tags["id"], Name: name(m), Datacenter: dc, Address: memberServer(m)})
+			}
+		}
+	}
+	own := p.cfg.Node.Datacenter
+	add(p.lan, func(m *api.Member) string { return m.Name }, func(dc string) bool { return dc == own })
+	if p.wan != nil {
+		add(p.wan, func(m *api.Member) string { return strings.TrimSuffix(m.Name, "."+m.Tags["dc"]) }, func(dc string) bool { return dc != own })
+	}
+	return out
+}
+
+// memberServer is the address of the server port of a member.
+func memberServer(m *api.Member) string { return net.JoinHostPort(m.Addr, m.Tags["port"]) }
+
+// buildOf is the version that a member tells, without its revision.
+func buildOf(m *api.Member) string {
+	v, _, _ := strings.Cut(m.Tags["build"], ":")
+	return v
 }
 
 // asked is what the agent asks of the pools.

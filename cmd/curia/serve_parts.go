@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"curia/acl"
 	"curia/agent"
 	"curia/api"
 	"curia/config"
@@ -66,9 +67,26 @@ func (n *node) agentConfig(cfg *config.Config) agent.Config {
 			Options: checkSettings(cfg), UpdateInterval: cfg.CheckRules.UpdateInterval, DiscardOutput: cfg.CheckRules.DiscardOutput,
 		},
 		LAN: n.pools.lanMembers, WAN: n.pools.wanMembers, Pools: n.pools.asked(), Reload: n.askReload,
-		Tokens: agentTokens(cfg), PersistTokens: cfg.ACL.EnableTokenPersistence, Authorizer: n.server.Resolve,
-		Stats: func() map[string]map[string]string { return n.pools.stats(n.server.Stats()) },
+		Tokens: agentTokens(cfg), PersistTokens: cfg.ACL.EnableTokenPersistence, Authorizer: n.resolver(cfg),
+		Stats: n.stats,
 	}
+}
+
+// stats gives the figures of servers and pools.
+func (n *node) stats() map[string]map[string]string {
+	if n.serving != nil {
+		return n.pools.stats(n.serving.Stats())
+	}
+	known := strconv.Itoa(len(n.router.Servers(n.pools.cfg.Node.Datacenter)))
+	return n.pools.stats(map[string]map[string]string{"consul": {"server": "false", "known_servers": known}})
+}
+
+// resolver gives who finds out what the holders of tokens may do.
+func (n *node) resolver(cfg *config.Config) acl.Resolver {
+	if n.serving != nil {
+		return n.serving.Resolve
+	}
+	return nil
 }
 
 func orEmpty(m map[string]string) map[string]string {
@@ -160,7 +178,7 @@ func withProfiles(api http.Handler) http.Handler {
 
 func (n *node) saveSnapshot(w http.ResponseWriter, r *http.Request, req *api.Request) error {
 	begun := false
-	err := n.server.SaveSnapshot(r.Context(), n.agent.WithDefaults(req), func(m api.Meta) io.Writer {
+	err := n.upstream().SaveSnapshot(r.Context(), n.agent.WithDefaults(req), func(m api.Meta) io.Writer {
 		begun = true
 		httpapi.SetMeta(w.Header(), &m)
 		w.Header().Set("Content-Type", "application/x-gzip")
@@ -174,7 +192,7 @@ func (n *node) saveSnapshot(w http.ResponseWriter, r *http.Request, req *api.Req
 }
 
 func (n *node) restoreSnapshot(_ http.ResponseWriter, r *http.Request, req *api.Request) error {
-	return n.server.RestoreSnapshot(context.WithoutCancel(r.Context()), n.agent.WithDefaults(req), r.Body)
+	return n.upstream().RestoreSnapshot(context.WithoutCancel(r.Context()), n.agent.WithDefaults(req), r.Body)
 }
 
 // openLog makes the log: to out, and to a file if one is named.

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"curia/api"
+	"curia/config"
+	"curia/replica"
+	"curia/server"
+	"curia/state"
+	"curia/wire"
+)
+
+// upstream answers what is not about this agent: the server of this process, or
+// any server of the datacenter.
+type upstream interface {
+	api.Caller
+	wire.Archivist
+}
+
+// serving is what a server has and a client agent has not. It is the service of
+// its port.
+type serving struct {
+	*server.Server
+	replica *replica.Replica
+	port    *wire.Port
+	applied *server.ApplyTimes
+}
+
+// openLinks makes the way to the servers.
+func (n *node) openLinks(cfg *config.Config) {
+	conns := wire.NewConns(nil, wire.Security{}, func() time.Duration { return cfg.Limits.RPCClientTimeout })
+	n.undo = append(n.undo, conns.Close)
+	n.conns = conns
+	n.router = wire.NewRouter(cfg.Node.Datacenter, conns, cfg.Performance.RPCHoldTimeout)
+	n.pools.heard = func() { n.router.SetServers(n.pools.servers()) }
+	n.pools.heard()
+}
+
+// openServer opens the log and the server port.
+func (n *node) openServer(cfg *config.Config, log *slog.Logger) error {
+	at := net.JoinHostPort(cfg.Addresses.Bind, strconv.Itoa(cfg.Ports.Server))
+	listener, err := net.Listen("tcp", at)
+	if err != nil {
+		return fmt.Errorf("cannot listen for other agents on %s: %w; choose another address with -server-port, -bind or ports.server", at, err)
+	}
+	n.undo = append(n.undo, func() { _ = listener.Close() })
+	s := &serving{applied: &server.ApplyTimes{}}
+	limits := func() wire.Limits {
+		return wire.Limits{Handshake: cfg.Limits.RPCHandshakeTimeout, PerAddress: cfg.Limits.RPCMaxConnsPerClient}
+	}
+	s.port = wire.NewPort(listener, wire.Security{}, limits, s, log)
+	store := state.NewStore()
+	s.replica, err = replica.Open(replica.Config{
+		Dir: cfg.Node.DataDir, ID: n.id, Address: serverAddress(cfg),
+		Bootstrap: cfg.Mode.Bootstrap, Multiplier: cfg.Performance.RaftMultiplier,
+		Network: s.port.Log(serverAddress(cfg), cfg.Node.Datacenter, n.conns), AddressOf: n.router.AddressOf,
+		SnapshotThreshold: uint64(cfg.Raft.SnapshotThreshold), SnapshotInterval: cfg.Raft.SnapshotInterval,
+		TrailingLogs: uint64(cfg.Raft.TrailingLogs), Applied: s.applied.Applied,
+	}, store, log)
+	if err != nil {
+		return err
+	}
+	conf := serverConfig(cfg, n.id)
+	conf.Peers = n.router
+	conf.Pools = server.Pools{Facts: n.serverFacts}
+	s.Server = server.New(conf, store, s.replica, log)
+	n.serving = s
+	return nil
+}
+
+// upstream gives who answers what is not about this agent.
+func (n *node) upstream() upstream {
+	if n.serving != nil {
+		return n.serving
+	}
+	return n.router
+}
+
+// factsWait bounds the question how far another server is.
+const factsWait = time.Second
+
+// serverFacts asks another server of the datacenter how far it is.
+func (n *node) serverFacts(ctx context.Context, id string) server.ServerFacts {
+	facts := server.ServerFacts{}
+	for _, m := range n.pools.lanMembers() {
+		if m.Tags["id"] == id {
+			facts.Status, facts.Version = m.Status, buildOf(m)
+		}
+	}
+	address := n.router.AddressOf(id)
+	if address == "" {
+		return facts
+	}
+	report, err := n.serverReport(ctx, address)
+	if err != nil {
+		return facts
+	}
+	facts.LastContact, facts.LastTerm, facts.LastIndex = report.LastContact, report.LastTerm, report.LastIndex
+	return facts
+}
+
+func (n *node) serverReport(ctx context.Context, address string) (*api.ServerReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, factsWait)
+	defer cancel()
+	resp, err := n.router.CallAt(ctx, address, &api.Request{Op: api.ServerStatus.Op, Args: &api.None{}, Final: true})
+	if err != nil {
+		return nil, err
+	}
+	report, _ := resp.Value.(*api.ServerReport)
+	return report, nil
+}
+
+// runServer lets the server answer others and keep the log until ctx ends; the
+// log goes on until replicating ends.
+func (n *node) runServer(ctx, replicating context.Context, group *errgroup.Group, cfg *config.Config) {
+	s := n.serving
+	group.Go(func() error { return s.replica.Run(replicating, s.Lead) })
+	group.Go(func() error { return s.port.Run(replicating) })
+	group.Go(func() error { return n.formCluster(ctx, cfg) })
+}
