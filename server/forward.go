@@ -55,14 +55,17 @@ func final(req *api.Request) *api.Request {
 // and there what is asked of another. Without a leader it waits for one, at most
 // for the hold timeout. What was not begun is tried again, and reads are.
 func (s *Server) atLeader(ctx context.Context, req *api.Request, here func() error, there func(address string) error) error {
+	err := s.tryLeader(req, here, there)
+	if !again(req, err) {
+		return err
+	}
 	held := time.NewTimer(s.cfg.HoldTimeout)
 	defer held.Stop()
 	for {
 		changed := s.replica.LeaderChange()
 		err := s.tryLeader(req, here, there)
-		again := api.Untried(err) || api.KindOf(err) == api.Lost && req.Op.Kind == api.KindRead
 		switch {
-		case !again:
+		case !again(req, err):
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -82,6 +85,11 @@ func (s *Server) atLeader(ctx context.Context, req *api.Request, here func() err
 		}
 		look.Stop()
 	}
+}
+
+// again reports whether a request that failed may be tried again.
+func again(req *api.Request, err error) bool {
+	return api.Untried(err) || api.KindOf(err) == api.Lost && req.Op.Kind == api.KindRead
 }
 
 func (s *Server) tryLeader(req *api.Request, here func() error, there func(address string) error) error {
@@ -152,6 +160,9 @@ func (s *Server) forwardVerbs() []binding {
 // server that lags lets the leader answer instead: the response is not nil then,
 // or the error is the leader's.
 func (s *Server) fresh(ctx context.Context, req *api.Request) (resp *api.Response, err error) {
+	if req.Consistency != api.Consistent && s.replica.Ready() {
+		return nil, nil // the way of nearly every read on a leader
+	}
 	err = s.atLeader(ctx, req, func() error {
 		if req.Consistency == api.Consistent {
 			return s.replica.Confirm(ctx)
