@@ -300,10 +300,9 @@ func (r *Replica) Propose(ctx context.Context, c state.Command) (any, error) {
 // proposeError tells clients what became of their write.
 func proposeError(err error) error {
 	switch {
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrRaftShutdown):
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrRaftShutdown), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return api.ErrNoLeader
-	case errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrAbortedByRestore),
-		errors.Is(err, raft.ErrLeadershipTransferInProgress):
+	case errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrAbortedByRestore):
 		return &api.Error{Kind: api.Lost, Msg: "the outcome of the write is unknown: " + err.Error()}
 	case errors.Is(err, raft.ErrEnqueueTimeout):
 		return &api.Error{Kind: api.Unavailable, Msg: "the log takes no writes at the moment: " + err.Error()}

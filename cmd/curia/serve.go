@@ -101,6 +101,7 @@ func runAgent(ctx context.Context, load loadFunc, out io.Writer) error {
 // depart leaves the pools, then ends the agent with stop.
 func (n *node) depart(stop func(), done <-chan error, signals <-chan os.Signal) error {
 	go func() {
+		n.handOver()
 		n.pools.leave()
 		stop()
 	}()

@@ -29,12 +29,13 @@ type pools struct {
 	lan      *gossip.Pool
 	wan      *gossip.Pool  // nil when the agent has none
 	departed chan struct{} // somebody wants the agent to leave and to end
-	heard    func()        // called after each event about a member; nil: nobody listens
+	flooded  chan struct{} // a member of the datacenter changed
+	heard    func()        // called after each event about a member
 }
 
 // openPools listens for gossip. Nobody is contacted yet.
 func openPools(cfg *config.Config, id string, log *slog.Logger) (*pools, error) {
-	p := &pools{cfg: cfg, log: log, departed: make(chan struct{}, 1)}
+	p := &pools{cfg: cfg, log: log, departed: make(chan struct{}, 1), flooded: make(chan struct{}, 1)}
 	if dir := cfg.Node.DataDir; dir != "" {
 		if err := os.MkdirAll(filepath.Join(dir, "serf"), 0o700); err != nil {
 			return nil, fmt.Errorf("cannot write to the data directory: %w", err)
@@ -119,6 +120,7 @@ func (p *pools) run(ctx context.Context, group *errgroup.Group, a *agent.Agent) 
 	if p.wan != nil {
 		group.Go(func() error { return p.wan.Run(ctx, func(gossip.Event) { p.heard() }) })
 	}
+	group.Go(func() error { return p.flood(ctx) })
 	j := p.cfg.Join
 	group.Go(func() error {
 		if err := p.startJoin(ctx, p.lan, j.Start); err != nil || len(j.Retry) == 0 {
@@ -161,6 +163,10 @@ func (p *pools) hear(e gossip.Event, a *agent.Agent) {
 		return
 	}
 	p.heard()
+	select {
+	case p.flooded <- struct{}{}:
+	default: // it will look
+	}
 }
 
 // servers lists the servers that are alive, of all datacenters.

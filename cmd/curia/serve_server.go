@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -125,4 +126,23 @@ func (n *node) runServer(ctx, replicating context.Context, group *errgroup.Group
 	group.Go(func() error { return s.replica.Run(replicating, s.Lead) })
 	group.Go(func() error { return s.port.Run(replicating) })
 	group.Go(func() error { return n.formCluster(ctx, cfg) })
+}
+
+// handOverWait bounds the search for another leader.
+const handOverWait = 5 * time.Second
+
+// handOver lets another server lead before this one leaves.
+func (n *node) handOver() {
+	if n.serving == nil || !n.serving.replica.Leads() {
+		return
+	}
+	servers, _ := n.serving.replica.Servers()
+	if !slices.ContainsFunc(servers, func(s *api.RaftServer) bool { return s.Voter && s.ID != n.id }) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), handOverWait)
+	defer cancel()
+	if err := n.serving.replica.Transfer(ctx, "", ""); err != nil {
+		n.log.Warn("no other server leads yet, leaving all the same", "err", err)
+	}
 }
