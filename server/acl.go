@@ -19,6 +19,7 @@ func (s *Server) aclVerbs() []binding {
 	return []binding{
 		put(api.ACLBootstrap, s.aclBootstrap),
 		bare(api.ACLReplication, s.aclReplication),
+		bare(api.ACLIdentify, s.aclIdentify),
 		put(api.ACLTokenCreate, s.tokenCreate),
 		get(api.ACLTokenRead, s.tokenRead),
 		get(api.ACLTokenSelf, tokenSelf),

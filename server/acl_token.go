@@ -226,7 +226,7 @@ func tokenSelf(v *state.View, q *api.ACLSelfArgs) (*api.ACLToken, error) {
 	if t := v.ACLToken(q.Accessor); t != nil {
 		return t, nil
 	}
-	return nil, errUnknownToken
+	return nil, api.ErrUnknownToken
 }
 
 func tokenList(v *state.View, q *api.ACLTokensArgs) ([]*api.ACLToken, error) {

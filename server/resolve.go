@@ -1,9 +1,10 @@
 package server
 
 import (
+	"context"
 	"crypto/sha256"
+	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,9 +28,6 @@ type ACLConfig struct {
 	PrimaryDatacenter string
 }
 
-// errUnknownToken is the documented answer to a secret that nobody has.
-var errUnknownToken = &api.Error{Kind: api.Denied, Msg: "ACL not found"}
-
 // resolver turns secrets into authorizers. It remembers what it found until the
 // ACLs change. Safe for concurrent use.
 type resolver struct {
@@ -40,9 +38,8 @@ type resolver struct {
 	mu      sync.RWMutex
 	version state.ACLVersion
 	holders map[[sha256.Size]byte]resolved // by the hash of the secret
-	// sets are the permissions of policies, by a hash of their texts. They outlive
-	// changes of the ACLs: tokens with the same policies share one.
-	sets map[[sha256.Size]byte]acl.Authorizer
+	// sets outlive changes of the ACLs: tokens with the same policies share one.
+	sets *acl.Sets
 }
 
 // resolved is who holds a secret, and until when: zero for ever.
@@ -51,13 +48,10 @@ type resolved struct {
 	until  time.Time
 }
 
-// maxSets bounds the sets of permissions that are kept.
-const maxSets = 4096
-
 func newResolver(cfg *ACLConfig, datacenter string, store *state.Store) *resolver {
 	return &resolver{
 		cfg: cfg, datacenter: datacenter, store: store,
-		holders: map[[sha256.Size]byte]resolved{}, sets: map[[sha256.Size]byte]acl.Authorizer{},
+		holders: map[[sha256.Size]byte]resolved{}, sets: acl.NewSets(cfg.Options),
 	}
 }
 
@@ -94,7 +88,7 @@ func (r *resolver) resolve(secret string, now time.Time) (acl.Authorizer, error)
 		r.keep(key, found, version)
 	}
 	if !found.until.IsZero() && !found.until.After(now) {
-		return nil, errUnknownToken
+		return nil, api.ErrUnknownToken
 	}
 	return found.holder, nil
 }
@@ -114,102 +108,62 @@ func (r *resolver) keep(key [sha256.Size]byte, found resolved, version state.ACL
 // find looks a secret up in the state. What it finds is at least as new as a
 // version that was taken before.
 func (r *resolver) find(secret string) (resolved, error) {
+	id, err := r.identify(secret, r.datacenter)
+	if err != nil {
+		return resolved{}, err
+	}
+	holder, err := r.sets.Holder(id)
+	return resolved{holder: holder, until: id.Expires}, err
+}
+
+// identify finds out who holds a secret, and what the holder may do in a
+// datacenter. A token that has ended is like one that is not there.
+func (r *resolver) identify(secret, datacenter string) (*acl.Identity, error) {
 	v := r.store.View()
 	t := v.ACLSecret(secret)
 	if t == nil {
 		if secret != api.AnonymousSecret {
-			return resolved{}, errUnknownToken
+			return nil, api.ErrUnknownToken
 		}
 		t = &api.ACLToken{AccessorID: acl.Anonymous, SecretID: secret}
 	}
-	may, err := r.permissions(v, t)
-	if err != nil {
-		return resolved{}, err
-	}
-	found := resolved{holder: &acl.Holder{Authorizer: may, Accessor: t.AccessorID}}
+	id := &acl.Identity{Accessor: t.AccessorID, Manages: t.Management()}
 	if t.ExpirationTime != nil {
-		found.until = *t.ExpirationTime
+		id.Expires = *t.ExpirationTime
 	}
-	return found, nil
-}
-
-// rules is the text of a policy with its syntax.
-type rules struct {
-	text   string
-	syntax acl.Syntax
-}
-
-// permissions merges everything that a token may do.
-func (r *resolver) permissions(v *state.View, t *api.ACLToken) (acl.Authorizer, error) {
-	all := r.rulesOf(v, &t.ACLGrants)
+	id.Policies = r.textsOf(v, &t.ACLGrants, datacenter)
 	if t.Rules != "" {
-		all = append(all, rules{t.Rules, acl.Legacy})
+		id.Policies = append(id.Policies, acl.Text{Rules: t.Rules, Syntax: acl.Legacy})
 	}
-	manages := t.Management()
 	for _, l := range t.Roles {
 		role := v.ACLLinkedRole(l.ID)
 		if role == nil {
 			continue
 		}
-		all = append(all, r.rulesOf(v, &role.ACLGrants)...)
-		manages = manages || slices.ContainsFunc(role.Policies, func(l api.ACLLink) bool { return l.ID == api.ManagementPolicy })
+		id.Policies = append(id.Policies, r.textsOf(v, &role.ACLGrants, datacenter)...)
+		id.Manages = id.Manages || slices.ContainsFunc(role.Policies, func(l api.ACLLink) bool { return l.ID == api.ManagementPolicy })
 	}
-	if manages {
-		return acl.AllowAll{}, nil
+	if id.Manages {
+		id.Policies = nil
 	}
-	slices.SortFunc(all, func(a, b rules) int {
-		return strings.Compare(a.text+string(rune(a.syntax)), b.text+string(rune(b.syntax)))
-	})
-	return r.compile(slices.Compact(all))
+	return id, nil
 }
 
-// compile gives the authorizer of a sorted list of policies.
-func (r *resolver) compile(all []rules) (acl.Authorizer, error) {
-	h := sha256.New()
-	for _, one := range all {
-		sum := sha256.Sum256([]byte(one.text))
-		h.Write(append(sum[:], byte(one.syntax)))
-	}
-	key := [sha256.Size]byte(h.Sum(nil))
-	r.mu.RLock()
-	known := r.sets[key]
-	r.mu.RUnlock()
-	if known != nil {
-		return known, nil
-	}
-	policies := make([]*acl.Policy, 0, len(all))
-	for _, one := range all {
-		p, err := acl.Parse(one.text, one.syntax)
-		if err != nil {
-			return nil, err
-		}
-		policies = append(policies, p)
-	}
-	compiled := acl.Compile(r.cfg.Options, policies...)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.sets) >= maxSets {
-		clear(r.sets)
-	}
-	r.sets[key] = compiled
-	return compiled, nil
-}
-
-// rulesOf gives the texts of policies and identities, as far as they hold in this
+// textsOf gives the texts of policies and identities, as far as they hold in a
 // datacenter.
-func (r *resolver) rulesOf(v *state.View, g *api.ACLGrants) []rules {
-	var out []rules
+func (r *resolver) textsOf(v *state.View, g *api.ACLGrants, datacenter string) []acl.Text {
+	var out []acl.Text
 	add := func(tmpl *acl.Template, name string, datacenters []string) {
-		if tmpl == nil || !r.here(datacenters) {
+		if tmpl == nil || !holdsIn(datacenters, datacenter) {
 			return
 		}
 		if text, err := tmpl.Text(name); err == nil { // names were checked when they were written
-			out = append(out, rules{text: text})
+			out = append(out, acl.Text{Rules: text})
 		}
 	}
 	for _, l := range g.Policies {
-		if p := v.ACLLinkedPolicy(l.ID); p != nil && r.here(p.Datacenters) {
-			out = append(out, rules{text: p.Rules})
+		if p := v.ACLLinkedPolicy(l.ID); p != nil && holdsIn(p.Datacenters, datacenter) {
+			out = append(out, acl.Text{Rules: p.Rules})
 		}
 	}
 	for _, i := range g.ServiceIdentities {
@@ -228,7 +182,32 @@ func (r *resolver) rulesOf(v *state.View, g *api.ACLGrants) []rules {
 	return out
 }
 
-// here reports whether a list of datacenters has this one; an empty list has all.
-func (r *resolver) here(datacenters []string) bool {
-	return len(datacenters) == 0 || slices.Contains(datacenters, r.datacenter)
+// holdsIn reports whether a list of datacenters has one; an empty list has all.
+func holdsIn(datacenters []string, one string) bool {
+	return len(datacenters) == 0 || slices.Contains(datacenters, one)
+}
+
+// aclIdentify tells another agent who holds a secret. A secret that is not known
+// here may be known to the leader.
+func (s *Server) aclIdentify(ctx context.Context, q *api.IdentifyArgs) (*acl.Identity, error) {
+	if s.resolver == nil {
+		return nil, &api.Error{Kind: api.Disabled, Msg: "ACL support disabled"}
+	}
+	datacenter := q.Datacenter
+	if datacenter == "" {
+		datacenter = s.cfg.Datacenter
+	}
+	id, err := s.resolver.identify(q.Secret, datacenter)
+	if !errors.Is(err, api.ErrUnknownToken) || s.replica.Ready() {
+		return id, err
+	}
+	leader, err := s.fresh(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: q})
+	if err != nil {
+		return nil, err
+	}
+	if leader != nil {
+		id, _ = leader.Value.(*acl.Identity)
+		return id, nil
+	}
+	return s.resolver.identify(q.Secret, datacenter)
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
 
 	"curia/acl"
 	"curia/agent"
+	"curia/api"
 	"curia/config"
+	"curia/internal/aclcache"
 	"curia/server"
 )
 
@@ -16,17 +19,51 @@ func aclConfig(cfg *config.Config) *server.ACLConfig {
 		return nil
 	}
 	c := &server.ACLConfig{
-		Options:    acl.Options{Default: acl.AllowAll{}, KeyList: a.EnableKeyListPolicy},
+		Options:    aclOptions(a),
 		DownPolicy: a.DownPolicy, InitialManagement: a.Tokens.InitialManagement,
 		PrimaryDatacenter: cfg.Node.PrimaryDatacenter,
-	}
-	if a.DefaultPolicy == "deny" {
-		c.Default = acl.DenyAll{}
 	}
 	if cfg.Node.DataDir != "" {
 		c.ResetFile = filepath.Join(cfg.Node.DataDir, "acl-bootstrap-reset")
 	}
 	return c
+}
+
+// aclOptions are what all policies of the datacenter have in common.
+func aclOptions(a *config.ACL) acl.Options {
+	o := acl.Options{Default: acl.AllowAll{}, KeyList: a.EnableKeyListPolicy}
+	if a.DefaultPolicy == "deny" {
+		o.Default = acl.DenyAll{}
+	}
+	return o
+}
+
+// resolver gives who finds out what the holders of tokens may do: the server
+// of this process, or others that are asked. nil while ACLs are off.
+func (n *node) resolver(cfg *config.Config) acl.Resolver {
+	switch {
+	case n.serving != nil:
+		return n.serving.Resolve
+	case !cfg.ACL.Enabled:
+		return nil
+	}
+	return n.asking(cfg, "").Resolve
+}
+
+// asking resolves tokens by asking the servers of a datacenter; empty: this one.
+func (n *node) asking(cfg *config.Config, datacenter string) *aclcache.Cache {
+	ask := func(ctx context.Context, secret string) (*acl.Identity, error) {
+		args := &api.IdentifyArgs{Secret: secret, Datacenter: cfg.Node.Datacenter}
+		resp, err := n.router.Call(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: args, Datacenter: datacenter})
+		if err != nil {
+			return nil, err
+		}
+		id, _ := resp.Value.(*acl.Identity)
+		return id, nil
+	}
+	a := &cfg.ACL
+	ttl := min(a.TokenTTL, a.PolicyTTL, a.RoleTTL)
+	return aclcache.New(ask, acl.NewSets(aclOptions(a)), ttl, aclcache.DownPolicy(a.DownPolicy))
 }
 
 // agentTokens are the secrets that the agent works with.

@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 
-	"curia/acl"
 	"curia/agent"
 	"curia/api"
 	"curia/config"
@@ -79,14 +78,6 @@ func (n *node) stats() map[string]map[string]string {
 	}
 	known := strconv.Itoa(len(n.router.Servers(n.pools.cfg.Node.Datacenter)))
 	return n.pools.stats(map[string]map[string]string{"consul": {"server": "false", "known_servers": known}})
-}
-
-// resolver gives who finds out what the holders of tokens may do.
-func (n *node) resolver(cfg *config.Config) acl.Resolver {
-	if n.serving != nil {
-		return n.serving.Resolve
-	}
-	return nil
 }
 
 func orEmpty(m map[string]string) map[string]string {
