@@ -120,11 +120,16 @@ func (n *node) serverReport(ctx context.Context, address string) (*api.ServerRep
 }
 
 // runServer lets the server answer others and keep the log until ctx ends; the
-// log goes on until replicating ends.
+// log goes on until replicating ends, and everybody who asked over the server port
+// has an answer: a log that is stopped before leaves them waiting.
 func (n *node) runServer(ctx, replicating context.Context, group *errgroup.Group, cfg *config.Config) {
 	s := n.serving
-	group.Go(func() error { return s.replica.Run(replicating, s.Lead) })
-	group.Go(func() error { return s.port.Run(replicating) })
+	answering, stopReplica := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return s.replica.Run(answering, s.Lead) })
+	group.Go(func() error {
+		defer stopReplica()
+		return s.port.Run(replicating)
+	})
 	group.Go(func() error { return n.formCluster(ctx, cfg) })
 }
 
