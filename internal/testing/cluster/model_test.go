@@ -93,10 +93,12 @@ func (out output) String() string {
 	switch {
 	case !out.known:
 		return "no answer"
+	case out.ok:
+		return "true"
 	case out.found != (entry{}):
 		return fmt.Sprintf("%+v", out.found)
 	}
-	return fmt.Sprint(out.ok)
+	return "false or nothing"
 }
 
 var model = porcupine.Model{
