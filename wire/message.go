@@ -171,8 +171,12 @@ func (r *reply) response(req *api.Request) (*api.Response, error) {
 		Index: r.Index, KnownLeader: r.KnownLeader, LastContact: r.LastContact,
 		Consistency: api.Consistency(min(r.Consistency, uint8(api.Stale))), Filtered: r.Filtered,
 	}}
-	if err := r.Failure.err(); err != nil {
+	switch err := r.Failure.err(); {
+	case err == nil:
+	case api.KindOf(err) == api.NotFound: // it tells the index at which nothing is there
 		return resp, err
+	default:
+		return nil, err
 	}
 	if req.JSON && passes(req.Op.Result) {
 		resp.Encoded = api.EncodedJSON(r.Result)

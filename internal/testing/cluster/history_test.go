@@ -243,23 +243,26 @@ func (h *history) play(ctx context.Context, c *cluster.Cluster, random *rand.Ran
 }
 
 // sessions creates sessions that only end when they are told to.
-func (h *history) sessions(c *cluster.Cluster, n int) []string {
+func (h *history) sessions(c *cluster.Cluster, n int) (out []string) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	var out []string
-	spec := api.SessionSpec{Node: "holder", NodeChecks: &[]string{}}
-	leader := c.Leader()
-	if _, err := api.Call(ctx, leader, api.CatalogRegister, api.RegisterArgs{Registration: api.Registration{Node: "holder", Address: "127.0.0.1"}}); err != nil {
-		h.t.Fatalf("register a node: %v", err)
-	}
-	for range n {
-		s, err := api.Call(ctx, leader, api.SessionCreate, api.SessionCreateArgs{Spec: spec})
-		if err != nil {
-			h.t.Fatalf("create a session: %v", err)
+	c.Await("a node and its sessions", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), opWait)
+		defer cancel()
+		leader := c.Leader()
+		node := api.Registration{Node: "holder", Address: "127.0.0.1"}
+		if _, err := api.Call(ctx, leader, api.CatalogRegister, api.RegisterArgs{Registration: node}); err != nil {
+			return err
 		}
-		out = append(out, s.ID)
-	}
+		for len(out) < n {
+			spec := api.SessionSpec{Node: node.Node, NodeChecks: &[]string{}}
+			s, err := api.Call(ctx, leader, api.SessionCreate, api.SessionCreateArgs{Spec: spec})
+			if err != nil {
+				return err
+			}
+			out = append(out, s.ID)
+		}
+		return nil
+	})
 	return out
 }
 
@@ -272,15 +275,11 @@ func (h *history) verify(c *cluster.Cluster) {
 			id: 100 + i, history: h, random: rand.New(rand.NewPCG(1, 1)), through: func() api.Caller { return n },
 			seen: map[string]*api.KVPair{}, indexes: map[string]uint64{},
 		}
-		before := h.answers
 		for k := range registers {
-			one.do(context.Background(), input{act: get, key: fmt.Sprint("register-", k)})
+			one.insist(c, fmt.Sprint("register-", k))
 		}
 		for k := range locks {
-			one.do(context.Background(), input{act: get, key: fmt.Sprint("lock-", k)})
-		}
-		if got := h.answers - before; got != registers+locks {
-			h.t.Errorf("%s answers %d of %d reads after all is well again", n.Name, got, registers+locks)
+			one.insist(c, fmt.Sprint("lock-", k))
 		}
 		pairs, _, err := api.Ask(context.Background(), n, api.KVList, api.PrefixArgs{Prefix: "once/"}, api.Query{Consistency: api.Stale})
 		if err != nil && len(h.acked) > 0 {
@@ -297,4 +296,16 @@ func (h *history) verify(c *cluster.Cluster) {
 		}
 	}
 	linearizable(h.t, h.ops)
+}
+
+// insist reads a key until it gets an answer.
+func (c *client) insist(of *cluster.Cluster, key string) {
+	of.Await("an answer after all is well again", func() error {
+		before := c.history.answers
+		c.do(context.Background(), input{act: get, key: key})
+		if c.history.answers == before {
+			return fmt.Errorf("client %d got none for %s", c.id, key)
+		}
+		return nil
+	})
 }
