@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -52,10 +53,22 @@ func (l *lines) Write(b []byte) (int, error) {
 	return l.text.Write(b)
 }
 
-func (l *lines) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), text)
+// says waits until the log has a text, and fails the test if it has it twice.
+func (l *lines) says(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, "a line of the log", func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		switch n := strings.Count(l.text.String(), text); n {
+		case 0:
+			return fmt.Errorf("%q is not in the log:\n%s", text, l.text.String())
+		case 1:
+			return nil
+		default:
+			t.Fatalf("%q is in the log %d times:\n%s", text, n, l.text.String())
+			return nil
+		}
+	})
 }
 
 // served is a port that runs.

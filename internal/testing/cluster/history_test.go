@@ -20,8 +20,8 @@ import (
 const (
 	registers = 3                       // keys that are read and written
 	locks     = 2                       // keys that are acquired and released
-	opWait    = 1500 * time.Millisecond // for an answer
-	paceMax   = 8 * time.Millisecond    // between two operations of a client
+	opWait    = 1200 * time.Millisecond // for an answer
+	paceMax   = 5 * time.Millisecond    // between two operations of a client
 )
 
 // history is what clients did and saw. Safe for concurrent use.
