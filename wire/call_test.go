@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/stats"
+
 	"curia/api"
 )
 
@@ -96,6 +98,29 @@ func TestLost(t *testing.T) {
 	serve(t, s.address, Limits{}, &fake{call: echo})
 	if err := arrives(t, "the answer to the read", read); err != nil {
 		t.Errorf("a read whose server ends, and comes back: %v", err)
+	}
+}
+
+// TestSentMark counts the last attempt of a call: one before it was not taken by
+// the server, or there would be no other.
+func TestSentMark(t *testing.T) {
+	mark := &sentMark{}
+	ctx := context.WithValue(t.Context(), sentKey{}, mark)
+	for i, c := range []struct {
+		event stats.RPCStats
+		want  bool
+	}{
+		{&stats.Begin{}, false},
+		{&stats.OutHeader{}, true},
+		{&stats.OutPayload{}, true},
+		{&stats.End{}, true},
+		{&stats.Begin{IsTransparentRetryAttempt: true}, false},
+		{&stats.End{}, false},
+	} {
+		sentMarker{}.HandleRPC(ctx, c.event)
+		if got := mark.yes(); got != c.want {
+			t.Errorf("event %d, %T: sent is %t, wanted %t", i, c.event, got, c.want)
+		}
 	}
 }
 
