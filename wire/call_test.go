@@ -216,6 +216,46 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// TestEnd ends a server: what is under way is answered, what comes then goes to
+// another.
+func TestEnd(t *testing.T) {
+	got, release := make(chan struct{}), make(chan struct{})
+	s := serve(t, "", Limits{}, &fake{call: func(ctx context.Context, req *api.Request) (*api.Response, error) {
+		got <- struct{}{}
+		<-release
+		return echo(ctx, req)
+	}})
+	other := serve(t, "", Limits{}, &fake{call: echo})
+	r := connect(t, 5*time.Second, s.address)
+	first := make(chan error, 1)
+	go func() {
+		_, err := api.Call(context.Background(), r, api.KVPut, api.KVPutArgs{Key: "first"})
+		first <- err
+	}()
+	arrives(t, "the first write", got)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.stop()
+	}()
+	eventually(t, "the port is closed", func() error {
+		conn, err := net.Dial("tcp", s.address)
+		if err != nil {
+			return nil
+		}
+		return errors.Join(conn.Close(), errors.New("it takes connections"))
+	})
+	r.SetServers([]Server{{ID: "s", Datacenter: "dc1", Address: s.address}, {ID: "o", Datacenter: "dc1", Address: other.address}})
+	if _, err := api.Call(t.Context(), r, api.KVPut, api.KVPutArgs{Key: "second"}); err != nil {
+		t.Errorf("a write after the end began: %v", err)
+	}
+	close(release)
+	if err := arrives(t, "the answer to the first write", first); err != nil {
+		t.Errorf("a write that was under way at the end: %v", err)
+	}
+	arrives(t, "the end", ended)
+}
+
 // TestReconnect restarts a server at its address: it is found again soon.
 func TestReconnect(t *testing.T) {
 	s := serve(t, "", Limits{}, &fake{call: echo})
