@@ -136,7 +136,8 @@ func (n *node) runServer(ctx, replicating context.Context, group *errgroup.Group
 // handOverWait bounds the search for another leader.
 const handOverWait = 5 * time.Second
 
-// handOver lets another server lead before this one leaves.
+// handOver lets another server lead before this one leaves or stops: they need not
+// find out first that it is gone.
 func (n *node) handOver() {
 	if n.serving == nil || !n.serving.replica.Leads() {
 		return
@@ -148,6 +149,6 @@ func (n *node) handOver() {
 	ctx, cancel := context.WithTimeout(context.Background(), handOverWait)
 	defer cancel()
 	if err := n.serving.replica.Transfer(ctx, "", ""); err != nil {
-		n.log.Warn("no other server leads yet, leaving all the same", "err", err)
+		n.log.Warn("no other server leads yet, ending all the same", "err", err)
 	}
 }
