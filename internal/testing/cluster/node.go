@@ -23,6 +23,7 @@ import (
 type Node struct {
 	Name, ID, Address string
 	Log               *Log // of all its lives
+	Asked             Asked
 
 	cluster *Cluster
 	dir     string
@@ -68,10 +69,10 @@ func (n *Node) start() error {
 	n.conns = wire.NewConns(n.cluster.net.dialer(n.Name), wire.Security{}, nil)
 	n.router = wire.NewRouter(Datacenter, n.conns, n.cluster.options.Hold)
 	n.router.SetServers(n.cluster.servers())
-	port := wire.NewPort(listener, wire.Security{}, func() wire.Limits { return wire.Limits{Handshake: 5 * time.Second} }, l, log)
+	open := wire.NewPort(listener, wire.Security{}, func() wire.Limits { return wire.Limits{Handshake: 5 * time.Second} }, &port{l, &n.Asked}, log)
 	l.Replica, err = replica.Open(replica.Config{
 		Dir: n.dir, ID: n.ID, Address: n.Address, Multiplier: 1,
-		Network: port.Log(n.Address, Datacenter, n.conns), AddressOf: n.router.AddressOf,
+		Network: open.Log(n.Address, Datacenter, n.conns), AddressOf: n.router.AddressOf,
 		SnapshotThreshold: n.cluster.options.SnapshotThreshold, TrailingLogs: n.cluster.options.TrailingLogs,
 		SnapshotInterval: n.cluster.options.SnapshotInterval,
 	}, l.Store, log)
@@ -90,12 +91,43 @@ func (n *Node) start() error {
 	l.running.Go(func() error { return l.Replica.Run(replicating, l.Lead) })
 	l.running.Go(func() error {
 		defer stopReplica()
-		return port.Run(answering)
+		return open.Run(answering)
 	})
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.life = l
 	return nil
+}
+
+// Asked counts what other agents have asked a node over the network, by the names
+// of verbs. The zero value is ready. Safe for concurrent use.
+type Asked struct {
+	mu    sync.Mutex
+	count map[string]int
+}
+
+// Count is how often a verb was asked for.
+func (a *Asked) Count(verb string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.count[verb]
+}
+
+// port is what the server port of a node answers with.
+type port struct {
+	*life
+	asked *Asked
+}
+
+// Call implements api.Caller.
+func (p *port) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
+	p.asked.mu.Lock()
+	if p.asked.count == nil {
+		p.asked.count = map[string]int{}
+	}
+	p.asked.count[req.Op.Name]++
+	p.asked.mu.Unlock()
+	return p.life.Call(ctx, req)
 }
 
 // now gives the node's life; nil while it does not run.
