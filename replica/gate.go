@@ -54,3 +54,29 @@ func (g *gate) await(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// asking counts the questions to raft that are under way: one that it has when it
+// stops is never answered. The zero value takes questions.
+type asking struct {
+	mu     sync.RWMutex
+	closed bool
+}
+
+// begin reports whether a question may be put; end is called after its answer.
+func (a *asking) begin() bool {
+	a.mu.RLock()
+	if a.closed {
+		a.mu.RUnlock()
+		return false
+	}
+	return true
+}
+
+func (a *asking) end() { a.mu.RUnlock() }
+
+// close takes no more questions, and returns when all have their answers.
+func (a *asking) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+}

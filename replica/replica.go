@@ -75,6 +75,8 @@ type Replica struct {
 	ready   gate
 	reads   rounds.Rounds[struct{}]
 	led     signal // somebody else leads, or nobody
+	pipes   *pipes // nil without a network
+	asking  asking
 }
 
 // Open opens or creates the log and starts replication; Run must be called to
@@ -86,7 +88,13 @@ func Open(cfg Config, store *state.Store, log *slog.Logger) (_ *Replica, err err
 		room:    semaphore.NewWeighted(maxInFlight),
 		leading: make(chan bool, 16),
 	}
-	r.reads.Ask = func() (struct{}, error) { return struct{}{}, r.raft.VerifyLeader().Error() }
+	r.reads.Ask = func() (struct{}, error) {
+		if !r.asking.begin() {
+			return struct{}{}, raft.ErrNotLeader
+		}
+		defer r.asking.end()
+		return struct{}{}, r.raft.VerifyLeader().Error()
+	}
 	hlog := hclogs.New(r.log)
 	logs, stable, snaps, err := r.openStores()
 	if err != nil {
@@ -259,7 +267,14 @@ func (r *Replica) lead(ctx context.Context, duties func(context.Context) error) 
 func (r *Replica) close() {
 	r.ready.shut()
 	stopped := make(chan error, 1)
-	go func() { stopped <- r.raft.Shutdown().Error() }()
+	go func() {
+		r.asking.close()
+		f := r.raft.Shutdown()
+		if r.pipes != nil {
+			r.pipes.abort()
+		}
+		stopped <- f.Error()
+	}()
 	select {
 	case err := <-stopped:
 		if err != nil {
@@ -290,6 +305,10 @@ func (r *Replica) Propose(ctx context.Context, c state.Command) (any, error) {
 		return nil, err
 	}
 	defer r.room.Release(size)
+	if !r.asking.begin() {
+		return nil, api.ErrNoLeader
+	}
+	defer r.asking.end()
 	f := r.raft.Apply(b, enqueueWait)
 	if err := f.Error(); err != nil {
 		return nil, proposeError(err)
