@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -17,7 +18,8 @@ type fsm struct {
 	store   *state.Store
 	applied func(entries []state.Entry, took time.Duration)
 
-	moved signal // something was applied, or restored
+	moved signal        // something was applied, or restored
+	told  atomic.Uint64 // index of the state whose watchers have all been woken
 
 	once   sync.Once
 	err    error
@@ -50,7 +52,7 @@ func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	out := make([]any, len(logs))
 	began := time.Now()
 	outcomes := f.store.Apply(entries)
-	f.moved.give()
+	f.tell()
 	if f.applied != nil {
 		f.applied(entries, time.Since(began))
 	}
@@ -81,8 +83,14 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 // Restore implements raft.FSM.
 func (f *fsm) Restore(r io.ReadCloser) error {
 	defer r.Close()
-	defer f.moved.give()
+	defer f.tell()
 	return f.store.Restore(r)
+}
+
+// tell notes how far the store is, and wakes those who wait for that.
+func (f *fsm) tell() {
+	f.told.Store(f.store.Index())
+	f.moved.give()
 }
 
 type fsmSnapshot struct{ *state.Snapshot }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -37,10 +38,65 @@ func (r *Replica) transport(hlog hclog.Logger) raft.Transport {
 		t.Connect(raft.ServerAddress(r.cfg.Address), t)
 		return t
 	}
-	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	r.pipes = &pipes{open: map[*pipe]struct{}{}}
+	r.pipes.NetworkTransport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		ServerAddressProvider: addresses(r.addressOf), Logger: hlog.Named("net"),
 		Stream: streams{r.cfg.Network}, MaxPool: pooledConns, Timeout: networkWait, MsgpackUseNewTimeFormat: true,
 	})
+	return r.pipes
+}
+
+// pipes is raft's transport, with an end for pipelines that are stuck: when their
+// reader has given up, a writer waits for room that nobody makes any more, and the
+// server at the other end would get no entries while this one leads.
+type pipes struct {
+	*raft.NetworkTransport
+
+	mu   sync.Mutex
+	open map[*pipe]struct{}
+}
+
+// pipe is a pipeline to one server.
+type pipe struct {
+	raft.AppendPipeline
+	of *pipes
+}
+
+// AppendEntriesPipeline implements raft.Transport.
+func (p *pipes) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	inner, err := p.NetworkTransport.AppendEntriesPipeline(id, target)
+	if err != nil {
+		return nil, err
+	}
+	one := &pipe{inner, p}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open[one] = struct{}{}
+	return one, nil
+}
+
+// abort ends all pipelines.
+func (p *pipes) abort() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for one := range p.open {
+		_ = one.AppendPipeline.Close()
+	}
+}
+
+// AppendEntries implements raft.AppendPipeline.
+func (p *pipe) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	stuck := time.AfterFunc(networkWait, func() { _ = p.AppendPipeline.Close() })
+	defer stuck.Stop()
+	return p.AppendPipeline.AppendEntries(args, resp)
+}
+
+// Close implements raft.AppendPipeline.
+func (p *pipe) Close() error {
+	p.of.mu.Lock()
+	delete(p.of.open, p)
+	p.of.mu.Unlock()
+	return p.AppendPipeline.Close()
 }
 
 // addressOf finds where a server is now; what the log says of it may be old.

@@ -75,6 +75,8 @@ type Replica struct {
 	ready   gate
 	reads   rounds.Rounds[struct{}]
 	led     signal // somebody else leads, or nobody
+	pipes   *pipes // nil without a network
+	asking  asking
 }
 
 // Open opens or creates the log and starts replication; Run must be called to
@@ -86,7 +88,13 @@ func Open(cfg Config, store *state.Store, log *slog.Logger) (_ *Replica, err err
 		room:    semaphore.NewWeighted(maxInFlight),
 		leading: make(chan bool, 16),
 	}
-	r.reads.Ask = func() (struct{}, error) { return struct{}{}, r.raft.VerifyLeader().Error() }
+	r.reads.Ask = func() (struct{}, error) {
+		if !r.asking.begin() {
+			return struct{}{}, raft.ErrNotLeader
+		}
+		defer r.asking.end()
+		return struct{}{}, r.raft.VerifyLeader().Error()
+	}
 	hlog := hclogs.New(r.log)
 	logs, stable, snaps, err := r.openStores()
 	if err != nil {
@@ -235,12 +243,13 @@ func (t *term) end() {
 // reads in and carries out the duties of the leader.
 func (r *Replica) lead(ctx context.Context, duties func(context.Context) error) {
 	for ctx.Err() == nil {
+		term := r.raft.CurrentTerm()
 		err := r.raft.Barrier(barrierWait).Error()
 		if err == nil {
 			if r.disk != nil {
 				r.disk.cool()
 			}
-			r.ready.open()
+			r.ready.open(term)
 			r.led.give()
 			err = duties(ctx)
 		}
@@ -258,7 +267,14 @@ func (r *Replica) lead(ctx context.Context, duties func(context.Context) error) 
 func (r *Replica) close() {
 	r.ready.shut()
 	stopped := make(chan error, 1)
-	go func() { stopped <- r.raft.Shutdown().Error() }()
+	go func() {
+		r.asking.close()
+		f := r.raft.Shutdown()
+		if r.pipes != nil {
+			r.pipes.abort()
+		}
+		stopped <- f.Error()
+	}()
 	select {
 	case err := <-stopped:
 		if err != nil {
@@ -289,6 +305,10 @@ func (r *Replica) Propose(ctx context.Context, c state.Command) (any, error) {
 		return nil, err
 	}
 	defer r.room.Release(size)
+	if !r.asking.begin() {
+		return nil, api.ErrNoLeader
+	}
+	defer r.asking.end()
 	f := r.raft.Apply(b, enqueueWait)
 	if err := f.Error(); err != nil {
 		return nil, proposeError(err)
@@ -300,9 +320,10 @@ func (r *Replica) Propose(ctx context.Context, c state.Command) (any, error) {
 // proposeError tells clients what became of their write.
 func proposeError(err error) error {
 	switch {
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrRaftShutdown), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return api.ErrNoLeader
-	case errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrAbortedByRestore):
+	case errors.Is(err, raft.ErrLeadershipLost), errors.Is(err, raft.ErrAbortedByRestore),
+		errors.Is(err, raft.ErrRaftShutdown): // also of what a quorum has, and is only not applied here
 		return &api.Error{Kind: api.Lost, Msg: "the outcome of the write is unknown: " + err.Error()}
 	case errors.Is(err, raft.ErrEnqueueTimeout):
 		return &api.Error{Kind: api.Unavailable, Msg: "the log takes no writes at the moment: " + err.Error()}
@@ -312,7 +333,12 @@ func proposeError(err error) error {
 
 // Ready reports whether this server leads and has applied everything that was
 // acknowledged before: its state may answer default reads.
-func (r *Replica) Ready() bool { return r.ready.isOpen() && r.raft.State() == raft.Leader }
+// A server that was elected again is not ready before it has caught up with what
+// others acknowledged in between: the state is looked at before the term, so that
+// both are of one.
+func (r *Replica) Ready() bool {
+	return r.raft.State() == raft.Leader && r.ready.isOpen(r.raft.CurrentTerm())
+}
 
 // Leads reports whether this server leads, ready or not.
 func (r *Replica) Leads() bool { return r.raft.State() == raft.Leader }
@@ -332,6 +358,9 @@ func (r *Replica) Confirm(ctx context.Context) error {
 			return ctx.Err()
 		}
 		return proposeError(err)
+	}
+	if !r.Ready() { // it may lead again, with another's writes still to be applied
+		return api.ErrNoLeader
 	}
 	return nil
 }
@@ -365,11 +394,12 @@ func (r *Replica) observe() {
 // Applied is the index of the last command that is applied here.
 func (r *Replica) Applied() uint64 { return r.store.Index() }
 
-// AwaitApplied waits until the command at an index is applied here, or ctx ends.
+// AwaitApplied waits until the command at an index is applied here and everybody
+// who watches has been told of it, or ctx ends.
 func (r *Replica) AwaitApplied(ctx context.Context, index uint64) error {
 	for {
 		more := r.fsm.moved.next()
-		if r.store.Index() >= index {
+		if r.fsm.told.Load() >= index {
 			return nil
 		}
 		select {

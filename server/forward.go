@@ -164,11 +164,13 @@ func (s *Server) fresh(ctx context.Context, req *api.Request) (resp *api.Respons
 		return nil, nil // the way of nearly every read on a leader
 	}
 	err = s.atLeader(ctx, req, func() error {
+		resp = nil
 		if req.Consistency == api.Consistent {
 			return s.replica.Confirm(ctx)
 		}
 		return nil
 	}, func(address string) error {
+		resp = nil // of an attempt that failed
 		index, err := s.indexes.of(req.Consistency).Next(ctx)
 		if err != nil {
 			return err

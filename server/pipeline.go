@@ -37,8 +37,8 @@ func (s *Server) read(ctx context.Context, req *api.Request, b *binding) (*api.R
 	}
 	a := s.evaluate(req, b, who)
 	if req.MinIndex > 0 && a.index <= req.MinIndex && mayWait(a.err) {
-		if a, err = s.await(ctx, req, b, a); err != nil {
-			return nil, err
+		if a, resp, err = s.await(ctx, req, b, a); err != nil || resp != nil {
+			return resp, err
 		}
 		if !s.replica.Ready() {
 			s.describe(&meta) // time has passed since the leader was asked
@@ -50,7 +50,8 @@ func (s *Server) read(ctx context.Context, req *api.Request, b *binding) (*api.R
 
 // await evaluates again whenever something changes that the query looks at,
 // until the index of the answer is greater than the caller's or its time is up.
-func (s *Server) await(ctx context.Context, req *api.Request, b *binding, a *answer) (*answer, error) {
+// When the leader has answered instead, the response is not nil.
+func (s *Server) await(ctx context.Context, req *api.Request, b *binding, a *answer) (*answer, *api.Response, error) {
 	s.figures.blocking.Add(1)
 	defer s.figures.blocking.Add(-1)
 	began := a
@@ -59,24 +60,24 @@ func (s *Server) await(ctx context.Context, req *api.Request, b *binding, a *ans
 	for {
 		why, err := s.sleep(ctx, &a.watch, timer)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if req.Consistency == api.Consistent {
-			if _, err := s.fresh(ctx, req); err != nil {
-				return nil, err
+			if resp, err := s.fresh(ctx, req); err != nil || resp != nil {
+				return nil, resp, err
 			}
 		}
 		// The token may have lost its permissions while the query waited.
 		who, err := s.admit(req)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		a = s.evaluate(req, b, who)
 		if why != changed || !mayWait(a.err) {
-			return a, nil
+			return a, nil, nil
 		}
 		if a.index > req.MinIndex && !(began.missing && a.missing) {
-			return a, nil
+			return a, nil, nil
 		}
 	}
 }

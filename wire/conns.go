@@ -221,7 +221,8 @@ func (m *sentMark) yes() bool {
 
 type sentKey struct{}
 
-// sentMarker marks calls whose header goes out.
+// sentMarker marks calls whose header goes out. An attempt that gRPC makes anew was
+// not taken by the server, so that only the last one counts.
 type sentMarker struct{}
 
 // TagRPC implements stats.Handler.
@@ -229,12 +230,14 @@ func (sentMarker) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Conte
 
 // HandleRPC implements stats.Handler.
 func (sentMarker) HandleRPC(ctx context.Context, s stats.RPCStats) {
-	if _, ok := s.(*stats.OutHeader); !ok {
+	_, begins := s.(*stats.Begin)
+	_, goes := s.(*stats.OutHeader)
+	if !begins && !goes {
 		return
 	}
 	if mark, ok := ctx.Value(sentKey{}).(*sentMark); ok {
 		mark.mu.Lock()
-		mark.went = true
+		mark.went = goes
 		mark.mu.Unlock()
 	}
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,12 +68,54 @@ func encode(v any) ([]byte, error) {
 
 func decode(b []byte, v any) error { return codec.NewDecoderBytes(b, handle).Decode(v) }
 
-// messages is the codec of gRPC: everything in MessagePack.
+// messages is the codec of gRPC: a message in MessagePack, with the length of that
+// before it, and behind it the field that may be large. MessagePack would copy
+// that more than once, and piece by piece.
 type messages struct{}
 
-func (messages) Name() string                    { return "curia" }
-func (messages) Marshal(v any) ([]byte, error)   { return encode(v) }
-func (messages) Unmarshal(b []byte, v any) error { return decode(b, v) }
+// message is a struct with a field that travels behind the others.
+type message interface{ large() *[]byte }
+
+func (q *question) large() *[]byte { return &q.Args }
+func (r *reply) large() *[]byte    { return &r.Result }
+func (p *part) large() *[]byte     { return &p.Data }
+
+// headLength is the size of the length of what comes first.
+const headLength = 4
+
+func (messages) Name() string { return "curia" }
+
+func (messages) Marshal(v any) ([]byte, error) {
+	field := v.(message).large()
+	large := *field
+	*field = nil
+	head, err := encode(v)
+	*field = large
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, headLength, headLength+len(head)+len(large))
+	binary.BigEndian.PutUint32(b, uint32(len(head)))
+	return append(append(b, head...), large...), nil
+}
+
+func (messages) Unmarshal(b []byte, v any) error {
+	if len(b) < headLength {
+		return errTorn
+	}
+	head := binary.BigEndian.Uint32(b)
+	b = b[headLength:]
+	if uint64(head) > uint64(len(b)) {
+		return errTorn
+	}
+	if err := decode(b[:head], v); err != nil {
+		return err
+	}
+	*v.(message).large() = b[head:]
+	return nil
+}
+
+var errTorn = errors.New("a message is shorter than it says")
 
 // ask puts a request into words.
 func ask(req *api.Request) (*question, error) {
@@ -171,8 +214,12 @@ func (r *reply) response(req *api.Request) (*api.Response, error) {
 		Index: r.Index, KnownLeader: r.KnownLeader, LastContact: r.LastContact,
 		Consistency: api.Consistency(min(r.Consistency, uint8(api.Stale))), Filtered: r.Filtered,
 	}}
-	if err := r.Failure.err(); err != nil {
+	switch err := r.Failure.err(); {
+	case err == nil:
+	case api.KindOf(err) == api.NotFound: // it tells the index at which nothing is there
 		return resp, err
+	default:
+		return nil, err
 	}
 	if req.JSON && passes(req.Op.Result) {
 		resp.Encoded = api.EncodedJSON(r.Result)

@@ -85,7 +85,9 @@ func NewPort(l net.Listener, security Security, limits func() Limits, service Se
 	return p
 }
 
-// Run answers until ctx ends, and returns when every call has ended.
+// Run answers until ctx ends, and returns when every call has ended. Those that
+// are under way then have a moment to end by themselves; others are told to go
+// elsewhere.
 func (p *Port) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
@@ -99,7 +101,7 @@ func (p *Port) Run(ctx context.Context) error {
 	group.Go(func() error {
 		<-ctx.Done()
 		_ = p.listener.Close()
-		p.calls.Stop()
+		p.finish()
 		_ = p.callConn.Close()
 		_ = p.logConn.Close()
 		p.guests.closeAll()
@@ -107,6 +109,16 @@ func (p *Port) Run(ctx context.Context) error {
 		return nil
 	})
 	return group.Wait()
+}
+
+// finishWait is how long calls may go on that are under way at the end.
+const finishWait = time.Second
+
+// finish returns when every call has ended.
+func (p *Port) finish() {
+	timer := time.AfterFunc(finishWait, p.calls.Stop)
+	defer timer.Stop()
+	p.calls.GracefulStop()
 }
 
 // accept takes connections until the listener is closed.

@@ -295,6 +295,7 @@ func (n *node) run(ctx context.Context, cfg *config.Config) error {
 	group.Go(func() error {
 		<-ctx.Done()
 		defer stopReplica()
+		defer n.handOver() // while all others can still be reached
 		if n.serving != nil {
 			n.serving.Drain()
 		}

@@ -120,18 +120,24 @@ func (n *node) serverReport(ctx context.Context, address string) (*api.ServerRep
 }
 
 // runServer lets the server answer others and keep the log until ctx ends; the
-// log goes on until replicating ends.
+// log goes on until replicating ends, and everybody who asked over the server port
+// has an answer: a log that is stopped before leaves them waiting.
 func (n *node) runServer(ctx, replicating context.Context, group *errgroup.Group, cfg *config.Config) {
 	s := n.serving
-	group.Go(func() error { return s.replica.Run(replicating, s.Lead) })
-	group.Go(func() error { return s.port.Run(replicating) })
+	answering, stopReplica := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return s.replica.Run(answering, s.Lead) })
+	group.Go(func() error {
+		defer stopReplica()
+		return s.port.Run(replicating)
+	})
 	group.Go(func() error { return n.formCluster(ctx, cfg) })
 }
 
 // handOverWait bounds the search for another leader.
 const handOverWait = 5 * time.Second
 
-// handOver lets another server lead before this one leaves.
+// handOver lets another server lead before this one leaves or stops: they need not
+// find out first that it is gone.
 func (n *node) handOver() {
 	if n.serving == nil || !n.serving.replica.Leads() {
 		return
@@ -143,6 +149,6 @@ func (n *node) handOver() {
 	ctx, cancel := context.WithTimeout(context.Background(), handOverWait)
 	defer cancel()
 	if err := n.serving.replica.Transfer(ctx, "", ""); err != nil {
-		n.log.Warn("no other server leads yet, leaving all the same", "err", err)
+		n.log.Warn("no other server leads yet, ending all the same", "err", err)
 	}
 }

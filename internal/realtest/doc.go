@@ -20,7 +20,8 @@
 // # Promises
 //
 // Every wait has a deadline and waits for the thing itself. With -short the
-// whole takes about 15 seconds on two cores, otherwise about 90. Random tests
-// print their seed; CURIA_TEST_SEED repeats one. The binary is built once in
-// each run, unless CURIA_TEST_BINARY names one.
+// whole takes about 45 seconds on two cores, otherwise about two minutes. Random
+// tests print their seed; CURIA_TEST_SEED repeats one. CURIA_TEST_FAILOVERS says
+// how often a leader is killed. The binary is built once in each run, unless
+// CURIA_TEST_BINARY names one.
 package realtest
