@@ -49,7 +49,7 @@ func (s *Server) members() []*api.Member {
 	self := s.cfg.Self
 	return []*api.Member{{Name: self.Node, Addr: self.Address, Status: api.MemberAlive, Tags: map[string]string{
 		tagRole: roleServer, tagDatacenter: s.cfg.Datacenter, tagID: self.ID,
-		tagPort: strconv.Itoa(s.cfg.ServerPort), tagBuild: s.cfg.ServiceMeta["version"],
+		tagPort: strconv.Itoa(s.cfg.ServerPort),
 	}}}
 }
 
@@ -60,8 +60,8 @@ func (s *Server) reconcileMembers(ctx context.Context) error {
 	s.forgetChanges() // of an earlier term: the first pass sees everything
 	ticker := time.NewTicker(reconcileEvery)
 	defer ticker.Stop()
-	for {
-		if err := s.reconcileAll(ctx); err != nil {
+	for scope := leaveStrays; ; scope = reapStrays {
+		if err := s.reconcileAll(ctx, scope); err != nil {
 			return err
 		}
 		for due := false; !due; {
@@ -90,10 +90,20 @@ func (s *Server) forgetChanges() {
 	}
 }
 
+// passScope says what a full pass does about nodes that gossip does not know. In
+// the first one of a term nothing: after a start the server may lead before it
+// has heard of the members that have been there all the time.
+type passScope bool
+
+const (
+	leaveStrays passScope = false
+	reapStrays  passScope = true
+)
+
 // reconcileAll brings everything in step. It begins with a quorum: a server
 // that leads no longer must not judge by what it remembers. What it
 // acknowledged while it led is applied here, so there is nothing to wait for.
-func (s *Server) reconcileAll(ctx context.Context) error {
+func (s *Server) reconcileAll(ctx context.Context, scope passScope) error {
 	began := time.Now()
 	defer func() { s.figures.reconcile.Observe(time.Since(began)) }()
 	if err := s.replica.Confirm(ctx); err != nil {
@@ -104,6 +114,9 @@ func (s *Server) reconcileAll(ctx context.Context) error {
 		if err := s.reconcileOne(ctx, m.Name, m, members); err != nil {
 			return err
 		}
+	}
+	if scope == leaveStrays {
+		return nil
 	}
 	for _, name := range strays(s.store.View(), members) {
 		if err := s.reconcileOne(ctx, name, nil, members); err != nil {

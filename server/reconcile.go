@@ -54,7 +54,7 @@ func reconcileAlive(v *state.View, cfg Config, m *api.Member, known *api.Node) [
 	var out []state.Command
 	var service *api.Service
 	if isServer(m, cfg.Datacenter) {
-		service = serviceOf(cfg, m)
+		service = serviceOf(m)
 	} else if known != nil && provided(v, m.Name) != nil {
 		// It was a server under this name before.
 		out = append(out, &state.Deregister{Node: known.Node, ServiceID: api.ConsulService})
@@ -113,19 +113,16 @@ func nodeOf(cfg Config, m *api.Member, known *api.Node) *api.Node {
 }
 
 // serviceOf is the consul service of a server.
-func serviceOf(cfg Config, m *api.Member) *api.Service {
+func serviceOf(m *api.Member) *api.Service {
 	return &api.Service{
 		ID: api.ConsulService, Service: api.ConsulService, Tags: []string{}, Port: serverPort(m),
-		Weights: api.Weights{Passing: 1, Warning: 1}, Meta: serviceMeta(cfg, m),
+		Weights: api.Weights{Passing: 1, Warning: 1}, Meta: serviceMeta(m),
 	}
 }
 
 // serviceMeta is what the consul service tells about a server. Every leader
 // makes the same of its tags, so that a new one changes nothing.
-func serviceMeta(cfg Config, m *api.Member) map[string]string {
-	if cfg.Pools.Members == nil {
-		return cfg.ServiceMeta
-	}
+func serviceMeta(m *api.Member) map[string]string {
 	_, replica := m.Tags[tagReadReplica]
 	meta := map[string]string{
 		"version": version(m), "raft_version": m.Tags["raft_vsn"],

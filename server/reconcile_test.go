@@ -22,15 +22,16 @@ const (
 // TestReconcileAlone keeps the entry of a server that knows no others.
 func TestReconcileAlone(t *testing.T) {
 	cfg := Config{
-		Datacenter: "dc1", ServerPort: 8300, ServiceMeta: map[string]string{"version": "1"},
+		Datacenter: "dc1", ServerPort: 8300,
 		Self: api.Node{ID: selfID, Node: "n1", Address: "10.0.0.1", Datacenter: "dc1", Meta: map[string]string{"rack": "a"}},
 	}
+	member := (&Server{cfg: cfg}).members()[0]
 	self := func(change func(*state.Register)) *state.Register {
 		node := cfg.Self
 		r := &state.Register{
 			Node: &node,
 			Service: &api.Service{ID: "consul", Service: "consul", Tags: []string{}, Port: 8300,
-				Weights: api.Weights{Passing: 1, Warning: 1}, Meta: map[string]string{"version": "1"}},
+				Weights: api.Weights{Passing: 1, Warning: 1}, Meta: serviceMeta(member)},
 			Checks: []*api.Check{{Node: "n1", CheckID: "serfHealth", Name: "Serf Health Status", Status: "passing",
 				Output: "Agent alive and reachable", ServiceTags: []string{}}},
 		}
@@ -38,7 +39,6 @@ func TestReconcileAlone(t *testing.T) {
 		return r
 	}
 	same := func(*state.Register) {}
-	member := (&Server{cfg: cfg}).members()[0]
 	for _, c := range []struct {
 		what   string
 		before []state.Command
@@ -253,7 +253,6 @@ func TestReconcileSelf(t *testing.T) {
 
 // TestServiceMeta tells about a server what its tags do.
 func TestServiceMeta(t *testing.T) {
-	cfg := Config{Pools: Pools{Members: func() []*api.Member { return nil }}}
 	plain := map[string]string{"version": "1.21.4", "raft_version": "3", "serf_protocol_current": "2", "serf_protocol_min": "1",
 		"serf_protocol_max": "5", "non_voter": "false", "read_replica": "false"}
 	with := func(pairs map[string]string) map[string]string {
@@ -267,7 +266,7 @@ func TestServiceMeta(t *testing.T) {
 		"read_replica=1":                  with(map[string]string{"non_voter": "true", "read_replica": "true"}),
 		"grpc_port=8502 grpc_tls_port=17": with(map[string]string{"grpc_port": "8502", "grpc_tls_port": "17"}),
 	} {
-		if diff := cmp.Diff(want, serviceMeta(cfg, memberOf("n2", otherID, "10.0.0.2", api.MemberAlive, tags))); diff != "" {
+		if diff := cmp.Diff(want, serviceMeta(memberOf("n2", otherID, "10.0.0.2", api.MemberAlive, tags))); diff != "" {
 			t.Errorf("tags %q (-want +got)\n%s", tags, diff)
 		}
 	}

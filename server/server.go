@@ -20,9 +20,6 @@ type Config struct {
 	Self api.Node
 	// ServerPort is the port of the consul service.
 	ServerPort int
-	// ServiceMeta is what the consul service tells about this server while it is
-	// alone. With Pools.Members, the tags of each server tell that.
-	ServiceMeta map[string]string
 	// SessionTTLMin is the shortest TTL of a session.
 	SessionTTLMin time.Duration
 	// DefaultWait and MaxWait bound blocking queries.
