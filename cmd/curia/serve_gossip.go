@@ -100,6 +100,9 @@ func tags(cfg *config.Config, id string) map[string]string {
 	if cfg.Ports.SerfWAN > 0 {
 		t["wan_join_port"] = strconv.Itoa(cfg.Ports.SerfWAN)
 	}
+	if cfg.Mode.ReadReplica {
+		t["read_replica"], t["nonvoter"] = "1", "1"
+	}
 	switch {
 	case cfg.Mode.Bootstrap:
 		t["bootstrap"] = "1"
