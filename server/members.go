@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,7 +58,7 @@ func (s *Server) members() []*api.Member {
 // the members of the datacenter until ctx ends: at once when something happens
 // to a member, and all of them now and then.
 func (s *Server) reconcileMembers(ctx context.Context) error {
-	s.forgetChanges() // of an earlier term: the first pass sees everything
+	s.takeChanges() // of an earlier term: the first pass sees everything
 	ticker := time.NewTicker(reconcileEvery)
 	defer ticker.Stop()
 	for scope := leaveStrays; ; scope = reapStrays {
@@ -71,8 +72,7 @@ func (s *Server) reconcileMembers(ctx context.Context) error {
 			case <-ticker.C:
 				due = true
 			case name := <-s.changes:
-				members := s.members()
-				if err := s.reconcileOne(ctx, name, memberNamed(members, name), members); err != nil {
+				if err := s.reconcileChanged(ctx, append(s.takeChanges(), name)); err != nil {
 					return err
 				}
 			}
@@ -80,14 +80,30 @@ func (s *Server) reconcileMembers(ctx context.Context) error {
 	}
 }
 
-func (s *Server) forgetChanges() {
+// takeChanges empties the queue.
+func (s *Server) takeChanges() []string {
+	var names []string
 	for {
 		select {
-		case <-s.changes:
+		case name := <-s.changes:
+			names = append(names, name)
 		default:
-			return
+			return names
 		}
 	}
+}
+
+// reconcileChanged brings in step the members that something happened to, each
+// once: when many fail together, each of them is told of several times.
+func (s *Server) reconcileChanged(ctx context.Context, names []string) error {
+	slices.Sort(names)
+	members := s.members()
+	for _, name := range slices.Compact(names) {
+		if err := s.reconcileOne(ctx, name, memberNamed(members, name), members); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // passScope says what a full pass does about nodes that gossip does not know. In
