@@ -11,13 +11,14 @@ import (
 // about those that do not ("operator/autopilot/configuration"). Read from JSON,
 // fields that are left out have their documented defaults.
 type AutopilotConfiguration struct {
-	// CleanupDeadServers removes failed servers when new ones join.
+	// CleanupDeadServers removes failed servers, as long as they are fewer than
+	// half of the voters.
 	CleanupDeadServers bool `cbor:"1,keyasint,omitempty"`
 	// LastContactThreshold is the silence after which a server is unhealthy.
 	LastContactThreshold ReadableDuration `cbor:"2,keyasint,omitempty"`
 	// MaxTrailingLogs is the lag in entries beyond which a server is unhealthy.
 	MaxTrailingLogs uint64 `cbor:"3,keyasint,omitempty"`
-	// MinQuorum servers are never removed below; 0: no bound.
+	// MinQuorum voters are left over when failed servers are removed; 0: no bound.
 	MinQuorum uint64 `cbor:"4,keyasint,omitempty"`
 	// ServerStabilizationTime is how long a server must be healthy before it votes.
 	ServerStabilizationTime ReadableDuration `cbor:"5,keyasint,omitempty"`
@@ -95,6 +96,8 @@ const (
 	ServerLeader   = "leader"
 	ServerVoter    = "voter"
 	ServerNonVoter = "non-voter"
+	// ServerReadReplica is the NodeType of a server that never votes.
+	ServerReadReplica = "read-replica"
 )
 
 // AutopilotServer is a server in AutopilotState.
@@ -112,7 +115,7 @@ type AutopilotServer struct {
 	ReadReplica bool
 	Status      string // ServerLeader, ServerVoter or ServerNonVoter
 	Meta        map[string]string
-	NodeType    string // what the server is meant to be: voter
+	NodeType    string // what the server is meant to be: ServerVoter or ServerReadReplica
 }
 
 // AutopilotState is what autopilot knows of the servers, by ID

@@ -145,7 +145,8 @@ func TestWarnings(t *testing.T) {
 		{`disable_update_check = true`, nil},
 		{`encrypt_verify_incoming = true  acl { default_policy = "allow" }`, nil}, // the defaults
 		{`connect { enabled = true }`, []string{`config: 1.hcl: "connect.enabled" has no effect yet.`}},
-		{`non_voting_server = true`, []string{`config: 1.hcl: "non_voting_server" has no effect yet.`}},
+		{`non_voting_server = true`, nil},
+		{`statsd_addr = "x:1"`, []string{`config: 1.hcl: "statsd_addr" has no effect yet.`}},
 		{`ports { rpc = 8400 }`, []string{`config: 1.hcl: "ports.rpc" belongs to an older version and is ignored.`}},
 		{`auto_encrypt { tls = true dns_san = ["x"] }`, []string{`config: 1.hcl: "auto_encrypt.tls" has no effect yet.`, `config: 1.hcl: "auto_encrypt.dns_san" has no effect yet.`}},
 		{`tls_prefer_server_cipher_suites = true`, []string{`config: 1.hcl: "tls_prefer_server_cipher_suites" belongs to an older version and is ignored.`}},

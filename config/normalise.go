@@ -102,6 +102,10 @@ func (c *Config) completeMode(p *problems) {
 		p.fail("'bootstrap_expect' requires 'server = true'")
 	case m.Bootstrap && !m.Server:
 		p.fail("'bootstrap = true' requires 'server = true'")
+	case m.ReadReplica && !m.Server:
+		p.fail("'read_replica = true' requires 'server = true'")
+	case m.ReadReplica && (m.Bootstrap || m.BootstrapExpect > 0 || m.Dev):
+		p.fail("'read_replica = true' and a server that forms a cluster ('bootstrap', 'bootstrap_expect', '-dev') are mutually exclusive: it could not lead")
 	case m.Dev && !m.Server:
 		p.fail("'-dev' requires 'server = true': a development agent is a server")
 	case m.BootstrapExpect > 0 && m.BootstrapExpect%2 == 0:

@@ -39,6 +39,8 @@ type Mode struct {
 	Bootstrap bool
 	// BootstrapExpect is how many servers to wait for before the first election; 0 or at least 2.
 	BootstrapExpect int
+	// ReadReplica: a server that keeps a copy and never votes.
+	ReadReplica bool
 }
 
 // Leave is how the agent goes away. The defaults of a server keep it a member, those of a client do not.

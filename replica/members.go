@@ -27,6 +27,28 @@ func (r *Replica) Form(servers []*api.RaftServer) error {
 	return nil
 }
 
+// AddVoter lets a server vote: one that is new, or one that only kept a copy. A
+// voter of that ID gets the address. Only the leader can do that; errors are
+// those of Remove.
+func (r *Replica) AddVoter(ctx context.Context, id, address string) error {
+	return r.change(ctx, "let server "+id+" at "+address+" vote",
+		r.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(address), 0, enqueueWait))
+}
+
+// AddNonvoter gives a server a copy of the log. A server of that ID that is
+// there already gets the address, and votes as before. Only the leader can do
+// that; errors are those of Remove.
+func (r *Replica) AddNonvoter(ctx context.Context, id, address string) error {
+	return r.change(ctx, "add server "+id+" at "+address+" to the log",
+		r.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(address), 0, enqueueWait))
+}
+
+// Demote takes the vote from a server, which keeps its copy of the log. Only the
+// leader can do that; errors are those of Remove.
+func (r *Replica) Demote(ctx context.Context, id string) error {
+	return r.change(ctx, "take the vote from server "+id, r.raft.DemoteVoter(raft.ServerID(id), 0, enqueueWait))
+}
+
 // Remove takes a server out of the log. Only the leader can do that; it may
 // remove itself, and then leads no longer. Errors of kind NoLeader are those of
 // Propose. The last voter cannot be removed.

@@ -101,8 +101,11 @@ func (p *pipe) Close() error {
 
 // addressOf finds where a server is now; what the log says of it may be old.
 func (r *Replica) addressOf(id string) string {
-	if id == r.cfg.ID || r.cfg.AddressOf == nil {
+	switch {
+	case id == r.cfg.ID:
 		return r.cfg.Address
+	case r.cfg.AddressOf == nil:
+		return ""
 	}
 	return r.cfg.AddressOf(id)
 }

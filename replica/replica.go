@@ -426,12 +426,12 @@ func (r *Replica) LastContact() time.Duration {
 // that made them so.
 func (r *Replica) Servers() ([]*api.RaftServer, uint64) {
 	f := r.raft.GetConfiguration()
-	leader := r.Leader()
+	_, leader := r.raft.LeaderWithID() // its address may be newer than the log's
 	out := []*api.RaftServer{}
 	for _, s := range f.Configuration().Servers {
 		out = append(out, &api.RaftServer{
 			ID: string(s.ID), Node: string(s.ID), Address: string(s.Address),
-			Leader: leader != "" && string(s.Address) == leader, Voter: s.Suffrage == raft.Voter,
+			Leader: s.ID == leader, Voter: s.Suffrage == raft.Voter,
 			ProtocolVersion: "3", LastIndex: r.raft.LastIndex(),
 		})
 	}

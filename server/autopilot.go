@@ -11,9 +11,6 @@ import (
 	"curia/state"
 )
 
-// healthEvery is how often the leader looks at the health of the servers.
-const healthEvery = 2 * time.Second
-
 func (s *Server) autopilotVerbs() []binding {
 	return []binding{
 		get(api.AutopilotConfigurationGet, autopilotConfiguration),
@@ -54,6 +51,7 @@ func (s *Server) autopilotState(ctx context.Context, _ acl.Authorizer, _ *api.No
 		Servers: map[string]*api.AutopilotServer{}, Voters: []string{},
 	}
 	v := s.store.View()
+	members := serversByID(s.members(), s.cfg.Datacenter)
 	for _, h := range health.Servers {
 		status := api.ServerNonVoter
 		if h.Voter {
@@ -67,10 +65,15 @@ func (s *Server) autopilotState(ctx context.Context, _ acl.Authorizer, _ *api.No
 		if n := v.Node(h.Name); n != nil && n.Meta != nil {
 			meta = n.Meta
 		}
+		kind, m := api.ServerVoter, members[h.ID]
+		copies := m != nil && neverVotes(m)
+		if copies {
+			kind = api.ServerReadReplica
+		}
 		out.Servers[h.ID] = &api.AutopilotServer{
 			ID: h.ID, Name: h.Name, Address: h.Address, NodeStatus: h.SerfStatus, Version: h.Version, LastContact: h.LastContact,
 			LastTerm: h.LastTerm, LastIndex: h.LastIndex, Healthy: h.Healthy, StableSince: h.StableSince, Status: status,
-			Meta: meta, NodeType: api.ServerVoter,
+			Meta: meta, NodeType: kind, ReadReplica: copies,
 		}
 	}
 	return out, nil
@@ -85,20 +88,48 @@ type ServerFacts struct {
 	LastIndex   uint64
 }
 
-// facts finds out about a server of the log. Nothing is known of a server that
-// nobody was told how to ask.
-func (s *Server) facts(ctx context.Context, id string) ServerFacts {
-	if id == s.cfg.Self.ID {
+// factsWait bounds a question to all servers.
+const factsWait = time.Second
+
+// facts finds out about all servers of the log, at the same time. Those that
+// gossip knows not to be there are not asked.
+func (s *Server) facts(ctx context.Context, peers []*api.RaftServer, known map[string]*api.Member) map[string]ServerFacts {
+	ctx, cancel := context.WithTimeout(ctx, factsWait)
+	defer cancel()
+	found := make([]ServerFacts, len(peers))
+	var asked sync.WaitGroup
+	for i, p := range peers {
+		asked.Go(func() { found[i] = s.factsOf(ctx, p.ID, known[p.ID]) })
+	}
+	asked.Wait()
+	out := make(map[string]ServerFacts, len(peers))
+	for i, p := range peers {
+		out[p.ID] = found[i]
+	}
+	return out
+}
+
+// factsOf finds out about one server; m is nil when gossip does not know it.
+func (s *Server) factsOf(ctx context.Context, id string, m *api.Member) ServerFacts {
+	var f ServerFacts
+	switch {
+	case id == s.cfg.Self.ID:
 		stats := s.replica.Stats()
-		return ServerFacts{
-			Status: api.MemberAlive, Version: s.cfg.ServiceMeta["version"], LastContact: s.replica.LastContact(),
+		f = ServerFacts{
+			Status: api.MemberAlive, LastContact: s.replica.LastContact(),
 			LastTerm: number(stats["last_log_term"]), LastIndex: number(stats["last_log_index"]),
 		}
+	case s.cfg.Pools.Facts == nil || s.cfg.Pools.Members != nil && (m == nil || m.Status != api.MemberAlive):
+	default:
+		f = s.cfg.Pools.Facts(ctx, id)
 	}
-	if s.cfg.Pools.Facts == nil {
-		return ServerFacts{}
+	if s.cfg.Pools.Members != nil {
+		f.Status = api.MemberNone
+		if m != nil {
+			f.Status, f.Version = m.Status, version(m)
+		}
 	}
-	return s.cfg.Pools.Facts(ctx, id)
+	return f
 }
 
 // number reads a figure that raft tells as text; 0 when it is none.
@@ -109,18 +140,20 @@ func number(text string) uint64 {
 
 // lookAtServers finds out about every server and judges its health.
 func (s *Server) lookAtServers(ctx context.Context) *api.AutopilotHealth {
-	conf := s.cfg.Autopilot
-	if c := s.store.View().Autopilot(); c != nil {
-		conf = *c
-	}
+	conf := s.autopilot()
+	members := serversByID(s.members(), s.cfg.Datacenter)
 	peers, _ := s.namedServers()
-	facts := make(map[string]ServerFacts, len(peers))
-	for _, p := range peers {
-		facts[p.ID] = s.facts(ctx, p.ID)
-	}
-	health := judge(&conf, peers, facts)
+	health := judge(&conf, peers, s.facts(ctx, peers, members))
 	s.steady.date(health, time.Now())
 	return health
+}
+
+// autopilot is the configuration of autopilot that holds now.
+func (s *Server) autopilot() api.AutopilotConfiguration {
+	if c := s.store.View().Autopilot(); c != nil {
+		return *c
+	}
+	return s.cfg.Autopilot
 }
 
 // judge says which servers are healthy: alive, in touch with the leader, in its
@@ -186,22 +219,19 @@ func (k *steadiness) date(health *api.AutopilotHealth, now time.Time) {
 	k.since, k.last = next, health
 }
 
+// forget begins anew: what was seen in an earlier term says nothing about the
+// time since.
+func (k *steadiness) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.since, k.last = nil, nil
+}
+
 // latest is the health that was dated last; nil when there was none.
 func (k *steadiness) latest() *api.AutopilotHealth {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.last
-}
-
-// watchServers looks at the health of the servers now and then, so that it is
-// known since when it is as it is, until ctx ends.
-func (s *Server) watchServers(ctx context.Context) error {
-	for {
-		s.lookAtServers(ctx)
-		if !pause(ctx, healthEvery) {
-			return ctx.Err()
-		}
-	}
 }
 
 // beginAutopilot writes the first configuration of autopilot, if there is none.

@@ -12,5 +12,8 @@
 // Promises. A read in default mode sees every write that was acknowledged
 // before it. A blocking query returns when its result changes and at the latest
 // after its wait; its index never goes back. Ten thousand waiters of one list
-// cost one evaluation and one encoding per change.
+// cost one evaluation and one encoding per change. The catalog and the servers of
+// the log follow gossip: at once where events tell of a member, within a minute
+// where none does; dead servers are removed only while the rest is a healthy
+// majority.
 package server

@@ -13,9 +13,14 @@ import (
 // function is nil there is nobody to ask: the server is alone. All may be called
 // concurrently.
 type Pools struct {
-	// Facts asks another server of the log, by ID, how far it is. What cannot be
-	// found out in time is left zero.
+	// Members lists the members of the datacenter's LAN pool with their tags and
+	// statuses, this server among them.
+	Members func() []*api.Member
+	// Facts asks another server of the log, by ID, how far it is. What cannot be found out before ctx ends is left zero; Status
+	// and Version need not be filled in when Members is there.
 	Facts func(ctx context.Context, id string) ServerFacts
+	// ForceLeave makes a failed member of the LAN pool, by name, one that has left.
+	ForceLeave func(node string) error
 	// Datacenters tells where the servers of all datacenters are.
 	Datacenters func() []*api.DatacenterCoordinates
 	// Keys asks or changes the keys of all pools; nil while gossip is not encrypted.

@@ -20,8 +20,6 @@ type Config struct {
 	Self api.Node
 	// ServerPort is the port of the consul service.
 	ServerPort int
-	// ServiceMeta is what the consul service tells about this server.
-	ServiceMeta map[string]string
 	// SessionTTLMin is the shortest TTL of a session.
 	SessionTTLMin time.Duration
 	// DefaultWait and MaxWait bound blocking queries.
@@ -67,6 +65,7 @@ type Server struct {
 	resolver *resolver // nil: ACLs are off
 	figures  figures
 	indexes  leaderIndexes
+	changes  chan string // names of members that something happened to
 	draining chan struct{}
 }
 
@@ -92,6 +91,7 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 		bound:    map[*api.Op]*binding{},
 		shared:   newSharedResults(sharedBytes),
 		ttl:      newTTLKeeper(),
+		changes:  make(chan string, memberQueue),
 		draining: make(chan struct{}),
 	}
 	s.indexes.settled.Ask = func() (uint64, error) { return s.askIndex(false) }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"sort"
 	"strconv"
@@ -26,21 +27,35 @@ func (s *Server) peers(context.Context, *api.None) ([]string, error) {
 	return out, nil
 }
 
-func (s *Server) raftConfiguration(context.Context, *api.StaleArgs) (*api.RaftConfiguration, error) {
+// raftConfiguration lists the servers of the log, with what each of them says of
+// its length.
+func (s *Server) raftConfiguration(ctx context.Context, _ *api.StaleArgs) (*api.RaftConfiguration, error) {
 	servers, index := s.namedServers()
+	facts := s.facts(ctx, servers, serversByID(s.members(), s.cfg.Datacenter))
+	for _, p := range servers {
+		p.LastIndex = facts[p.ID].LastIndex
+	}
 	return &api.RaftConfiguration{Servers: servers, Index: index}, nil
 }
 
-// namedServers lists the servers of the log under the names that the catalog
-// has for them, and the index of the entry that made them so.
+// unknownNode stands for the name of a server that neither gossip nor the
+// catalog knows.
+const unknownNode = "(unknown)"
+
+// namedServers lists the servers of the log under the names that gossip, or
+// else the catalog, has for them, and the index of the entry that made them so.
 func (s *Server) namedServers() ([]*api.RaftServer, uint64) {
 	servers, index := s.replica.Servers()
-	names := map[string]string{s.cfg.Self.ID: s.cfg.Self.Node}
+	names := map[string]string{}
 	for _, n := range s.store.View().Nodes() {
 		names[n.ID] = n.Node
 	}
+	for id, m := range serversByID(s.members(), s.cfg.Datacenter) {
+		names[id] = m.Name
+	}
+	names[s.cfg.Self.ID] = s.cfg.Self.Node
 	for _, p := range servers {
-		p.Node = names[p.ID]
+		p.Node = cmp.Or(names[p.ID], unknownNode)
 	}
 	return servers, index
 }

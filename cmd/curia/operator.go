@@ -63,10 +63,10 @@ Example:
     $ curia operator autopilot set-config -max-trailing-logs=500
     Configuration updated!`,
 		flags: flags(
-			boolFlag("cleanup-dead-servers", "Remove failed servers when new ones join."),
+			boolFlag("cleanup-dead-servers", "Remove failed servers while they are fewer than half."),
 			durationFlag("last-contact-threshold", "`DURATION` of silence after which a server is unhealthy."),
 			numberFlag("max-trailing-logs", "`NUMBER` of entries by which a server may lag and be healthy."),
-			numberFlag("min-quorum", "`NUMBER` of servers that are never removed below."),
+			numberFlag("min-quorum", "`NUMBER` of voters that are left over when failed servers are removed."),
 			durationFlag("server-stabilization-time", "`DURATION` for which a server must be healthy before it votes."),
 			boolFlag("disable-upgrade-migration", "Kept for clients; has no effect."),
 			textFlag("redundancy-zone-tag", "`TAG` that is kept for clients; has no effect."),

@@ -31,6 +31,8 @@ type pools struct {
 	departed chan struct{} // somebody wants the agent to leave and to end
 	flooded  chan struct{} // a member of the datacenter changed
 	heard    func()        // called after each event about a member
+	// changed tells the server which member an event is about; nil without a server.
+	changed func(*api.Member)
 }
 
 // openPools listens for gossip. Nobody is contacted yet.
@@ -98,6 +100,9 @@ func tags(cfg *config.Config, id string) map[string]string {
 	if cfg.Ports.SerfWAN > 0 {
 		t["wan_join_port"] = strconv.Itoa(cfg.Ports.SerfWAN)
 	}
+	if cfg.Mode.ReadReplica {
+		t["read_replica"], t["nonvoter"] = "1", "1"
+	}
 	switch {
 	case cfg.Mode.Bootstrap:
 		t["bootstrap"] = "1"
@@ -163,6 +168,9 @@ func (p *pools) hear(e gossip.Event, a *agent.Agent) {
 		return
 	}
 	p.heard()
+	if p.changed != nil {
+		p.changed(e.Member)
+	}
 	select {
 	case p.flooded <- struct{}{}:
 	default: // it will look
@@ -189,12 +197,6 @@ func (p *pools) servers() []wire.Server {
 
 // memberServer is the address of the server port of a member.
 func memberServer(m *api.Member) string { return net.JoinHostPort(m.Addr, m.Tags["port"]) }
-
-// buildOf is the version that a member tells, without its revision.
-func buildOf(m *api.Member) string {
-	v, _, _ := strings.Cut(m.Tags["build"], ":")
-	return v
-}
 
 // asked is what the agent asks of the pools.
 func (p *pools) asked() agent.Pools {

@@ -36,7 +36,6 @@ func serverConfig(cfg *config.Config, id string) server.Config {
 			TaggedAddresses: cfg.Node.TaggedAddresses, Meta: meta,
 		},
 		ServerPort:    cfg.Ports.Server,
-		ServiceMeta:   map[string]string{"version": apiLevel, "raft_version": "3", "non_voter": "false"},
 		SessionTTLMin: cfg.Session.TTLMin,
 		DefaultWait:   cfg.Query.DefaultTime, MaxWait: cfg.Query.MaxTime,
 		HoldTimeout:   cfg.Performance.RPCHoldTimeout,

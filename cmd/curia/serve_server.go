@@ -71,8 +71,14 @@ func (n *node) openServer(cfg *config.Config, log *slog.Logger) error {
 	}
 	conf := serverConfig(cfg, n.id)
 	conf.Peers = n.router
-	conf.Pools = server.Pools{Facts: n.serverFacts}
+	conf.Pools = server.Pools{
+		Members: n.pools.lanMembers, Facts: n.serverFacts,
+		ForceLeave: func(node string) error {
+			return n.pools.forceLeave(&api.ForceLeaveArgs{NodeName: api.NodeName{Node: node}})
+		},
+	}
 	s.Server = server.New(conf, store, s.replica, log)
+	n.pools.changed = s.MemberChanged
 	n.serving = s
 	return nil
 }
@@ -91,11 +97,6 @@ const factsWait = time.Second
 // serverFacts asks another server of the datacenter how far it is.
 func (n *node) serverFacts(ctx context.Context, id string) server.ServerFacts {
 	facts := server.ServerFacts{}
-	for _, m := range n.pools.lanMembers() {
-		if m.Tags["id"] == id {
-			facts.Status, facts.Version = m.Status, buildOf(m)
-		}
-	}
 	address := n.router.AddressOf(id)
 	if address == "" {
 		return facts
