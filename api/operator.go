@@ -97,7 +97,7 @@ func (l *LocalOnly) QueryText() (string, bool) { return "", bool(*l) }
 type KeyringListArgs struct {
 	// RelayFactor is how many other members pass on each answer, from 0 to 5.
 	RelayFactor uint64 `query:"relay-factor"`
-	// LocalOnly asks nobody but the server itself.
+	// LocalOnly asks nobody in other datacenters.
 	LocalOnly LocalOnly `query:"local-only"`
 }
 

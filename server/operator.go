@@ -18,7 +18,8 @@ type Pools struct {
 	Facts func(ctx context.Context, id string) ServerFacts
 	// Datacenters tells where the servers of all datacenters are.
 	Datacenters func() []*api.DatacenterCoordinates
-	// Keys asks or changes the keys of all pools; nil while gossip is not encrypted.
+	// Keys asks or changes the keys of all pools, and reports for each; nil while
+	// gossip is not encrypted.
 	Keys func(ctx context.Context, q KeyRequest) ([]*api.KeyringReport, error)
 }
 
@@ -38,7 +39,7 @@ type KeyRequest struct {
 	Action KeyAction
 	Key    string // in base64; empty for ListKeys
 	Relay  uint8  // members that pass on each answer, at most 5
-	// LocalOnly lists the keys of this server alone.
+	// LocalOnly leaves out the pools that span datacenters, for ListKeys.
 	LocalOnly bool
 }
 

@@ -72,7 +72,7 @@ func (n *node) openServer(cfg *config.Config, log *slog.Logger) error {
 	conf := serverConfig(cfg, n.id)
 	conf.Peers = n.router
 	conf.Pools = server.Pools{Facts: n.serverFacts}
-	s.Server = server.New(conf, store, s.replica, log)
+	s.Server = server.New(n.pools.told(conf), store, s.replica, log)
 	n.serving = s
 	return nil
 }
