@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -107,6 +109,8 @@ func (g *gate) check(peer *memberlist.Node, held []holder) error {
 		return refusal(fmt.Sprintf("Member '%s' part of wrong datacenter '%s'", peer.Name, tags[tagDatacenter]))
 	case g.cfg.Area == WAN && tags[tagRole] != roleServer:
 		return refusal(fmt.Sprintf("Member '%s' is not a server", peer.Name))
+	case !g.allowed(peer.Addr):
+		return refusal(fmt.Sprintf("Member '%s' has the address %s, which is in none of the allowed networks %v", peer.Name, peer.Addr, g.cfg.Allowed))
 	case peer.State == memberlist.StateDead || peer.State == memberlist.StateLeft:
 		return nil
 	}
@@ -121,6 +125,12 @@ func (g *gate) check(peer *memberlist.Node, held []holder) error {
 		}
 	}
 	return nil
+}
+
+// allowed reports whether members may come from an address.
+func (g *gate) allowed(from net.IP) bool {
+	ip, _ := netip.AddrFromSlice(from)
+	return len(g.cfg.Allowed) == 0 || slices.ContainsFunc(g.cfg.Allowed, func(n netip.Prefix) bool { return n.Contains(ip.Unmap()) })
 }
 
 // tagMagic marks tags as encoded; anything else is not from an agent.

@@ -70,6 +70,10 @@ func openPools(cfg *config.Config, id string, log *slog.Logger) (*pools, error) 
 // names of a pool's files.
 func (p *pools) settings(c gossip.Config, file string) gossip.Config {
 	g := p.cfg.Gossip
+	c.Pace, c.Allowed = pace(&g.LAN), config.Networks(g.AllowedLAN)
+	if c.Area == gossip.WAN {
+		c.Pace, c.Allowed = pace(&g.WAN), config.Networks(g.AllowedWAN)
+	}
 	c.RejoinAfterLeave = p.cfg.Join.RejoinAfterLeave
 	c.NoCoordinates = g.DisableCoordinates
 	c.Encryption = gossip.Encryption{Key: g.EncryptKey, TakePlain: !g.EncryptVerifyIncoming, SendPlain: !g.EncryptVerifyOutgoing}
@@ -90,6 +94,9 @@ func tags(cfg *config.Config, id string) map[string]string {
 	t := map[string]string{
 		"role": "node", "dc": cfg.Node.Datacenter, "id": id,
 		"vsn": "2", "vsn_min": "2", "vsn_max": "3", "build": apiLevel + ":",
+	}
+	if d := cfg.Gossip.AdvertiseReconnectTimeout; d > 0 {
+		t[gossip.TagReconnectTimeout] = d.String()
 	}
 	if !cfg.Mode.Server {
 		return t
