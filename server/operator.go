@@ -18,6 +18,8 @@ type Pools struct {
 	Facts func(ctx context.Context, id string) ServerFacts
 	// Datacenters tells where the servers of all datacenters are.
 	Datacenters func() []*api.DatacenterCoordinates
+	// Nearest lists the datacenters by their distance, this one first.
+	Nearest func() []string
 	// Keys asks or changes the keys of all pools, and reports for each; nil while
 	// gossip is not encrypted.
 	Keys func(ctx context.Context, q KeyRequest) ([]*api.KeyringReport, error)

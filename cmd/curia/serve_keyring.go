@@ -11,18 +11,6 @@ import (
 	"curia/server"
 )
 
-// told adds what a server asks of the pools.
-func (p *pools) told(c server.Config) server.Config {
-	lan, wan := p.lan.Encrypted(), p.wan != nil && p.wan.Encrypted()
-	if lan || wan {
-		c.Pools.Keys = p.keys
-	}
-	if p.wan != nil && lan != wan {
-		p.log.Warn("one of the pools is encrypted and the other is not: one has a keyring file, and encrypt is not set", "lan", lan, "wan", wan)
-	}
-	return c
-}
-
 // keys asks or changes the keys of every pool that is encrypted, at the same
 // time. What members refuse is an error beside the reports of the others.
 func (p *pools) keys(_ context.Context, q server.KeyRequest) ([]*api.KeyringReport, error) {
