@@ -110,6 +110,9 @@ type KeyringKey struct {
 type KeyringChangeArgs struct {
 	RelayFactor uint64     `query:"relay-factor"` // as in KeyringListArgs
 	Body        KeyringKey `body:"json"`
+	// LocalOnly asks nobody in other datacenters. Faces leave it false: servers set
+	// it when they pass a change on.
+	LocalOnly bool
 }
 
 // Validate wants a key.

@@ -14,8 +14,6 @@ import (
 
 	"github.com/hashicorp/memberlist"
 	"github.com/hashicorp/serf/serf"
-
-	"curia/api"
 )
 
 // Encryption is how a pool keeps its words to itself. The zero value does not.
@@ -50,7 +48,7 @@ func (e *Encryption) open(log *slog.Logger) (*memberlist.Keyring, error) {
 	}
 	raw := make([][]byte, len(keys))
 	for i, key := range keys {
-		if err := checkKey(key); err != nil {
+		if err := CheckKey(key); err != nil {
 			return nil, fmt.Errorf("gossip key %d: %w", i+1, err)
 		}
 		raw[i], _ = base64.StdEncoding.DecodeString(key)
@@ -58,8 +56,8 @@ func (e *Encryption) open(log *slog.Logger) (*memberlist.Keyring, error) {
 	return memberlist.NewKeyring(raw, raw[0])
 }
 
-// checkKey says what is wrong with a key, without saying the key.
-func checkKey(key string) error {
+// CheckKey says what is wrong with a key, without saying the key.
+func CheckKey(key string) error {
 	raw, err := base64.StdEncoding.DecodeString(key)
 	if err == nil {
 		err = memberlist.ValidateKey(raw)
@@ -131,9 +129,6 @@ func (p *Pool) Keys(relay uint8) (*KeyReport, error) {
 
 // InstallKey gives all members a key, in base64, with which they can decrypt.
 func (p *Pool) InstallKey(key string, relay uint8) (*KeyReport, error) {
-	if err := checkKey(key); err != nil {
-		return nil, api.Errorf(api.Invalid, "install a key: %v", err)
-	}
 	return p.keys("install a key", relay, func(m *serf.KeyManager, o *serf.KeyRequestOptions) (*serf.KeyResponse, error) {
 		return m.InstallKeyWithOptions(key, o)
 	})

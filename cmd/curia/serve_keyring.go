@@ -3,8 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"curia/api"
 	"curia/gossip"
@@ -12,7 +11,7 @@ import (
 )
 
 // keys asks or changes the keys of every pool that is encrypted, at the same
-// time. What members refuse is an error beside the reports of the others.
+// time. That a member refuses is an error.
 func (p *pools) keys(_ context.Context, q server.KeyRequest) ([]*api.KeyringReport, error) {
 	var some []*gossip.Pool
 	for _, pool := range []*gossip.Pool{p.wan, p.lan} {
@@ -21,46 +20,35 @@ func (p *pools) keys(_ context.Context, q server.KeyRequest) ([]*api.KeyringRepo
 		}
 	}
 	// The library bounds the wait for answers by itself.
-	var asking errgroup.Group
+	var asking sync.WaitGroup
 	reports, errs := make([]*api.KeyringReport, len(some)), make([]error, len(some))
 	for i, pool := range some {
-		asking.Go(func() error {
-			var r *gossip.KeyReport
-			r, errs[i] = askKeys(pool, q)
-			if r != nil {
+		asking.Go(func() {
+			r, err := askKeys(pool, q)
+			if errs[i] = err; err == nil {
 				reports[i] = &api.KeyringReport{
 					WAN: pool == p.wan, Datacenter: p.cfg.Node.Datacenter,
 					Messages: r.Messages, Keys: r.Keys, PrimaryKeys: r.Primary, NumNodes: r.Nodes,
 				}
 			}
-			return errs[i]
 		})
 	}
-	if asking.Wait() != nil {
-		return nil, firstKnown(errs)
+	asking.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return reports, nil
 }
 
-// firstKnown is an error that says its kind, if there is one, and otherwise all.
-func firstKnown(errs []error) error {
-	var known *api.Error
-	for _, err := range errs {
-		if errors.As(err, &known) {
-			return known
-		}
-	}
-	return errors.Join(errs...)
-}
-
 func askKeys(pool *gossip.Pool, q server.KeyRequest) (*gossip.KeyReport, error) {
+	relay := uint8(q.Relay)
 	switch q.Action {
 	case server.InstallKey:
-		return pool.InstallKey(q.Key, q.Relay)
+		return pool.InstallKey(q.Key, relay)
 	case server.UseKey:
-		return pool.UseKey(q.Key, q.Relay)
+		return pool.UseKey(q.Key, relay)
 	case server.RemoveKey:
-		return pool.RemoveKey(q.Key, q.Relay)
+		return pool.RemoveKey(q.Key, relay)
 	}
-	return pool.Keys(q.Relay)
+	return pool.Keys(relay)
 }

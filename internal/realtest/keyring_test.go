@@ -64,24 +64,23 @@ func TestKeyring(t *testing.T) {
 		_, err := p.Join([]string{a.lanAddress()})
 		check(t, err)
 	}
-	s := enter(t, gossip.Config{Area: gossip.WAN, Name: "s.dc2", Tags: map[string]string{"role": "consul", "dc": "dc2", "id": "s"}, Encryption: gossip.Encryption{Key: oldKey}})
-	_, err := s.Join([]string{a.wanAddress()})
-	check(t, err)
+	s := start(t, option{config: map[string]any{"encrypt": oldKey, "datacenter": "dc2"}})
+	check(t, s.client().Agent().Join(a.wanAddress(), true))
 	a.sees("n1=1 n2=1 n3=1")
 
 	list := func(lines ...string) string {
-		wan, lan := "\nWAN:\n", "\ndc1 (LAN):\n"
+		wan, one, two := "\nWAN:\n", "\ndc1 (LAN):\n", "\ndc2 (LAN):\n"
 		for _, key := range lines {
-			wan, lan = wan+"  "+key+" [2/2]\n", lan+"  "+key+" [3/3]\n"
+			wan, one, two = wan+"  "+key+" [2/2]\n", one+"  "+key+" [3/3]\n", two+"  "+key+" [1/1]\n"
 		}
-		return wan + lan
+		return wan + one + two
 	}
 	const gathering, primaries = "==> Gathering installed encryption keys...\n", "==> Gathering installed primary encryption keys...\n"
 	a.prints(gathering+list(oldKey), "keyring", "-list")
 	a.prints("==> Installing new gossip encryption key...\n", "keyring", "-install="+newKey)
 	a.prints(gathering+list(newKey, oldKey), "keyring", "-list", "-relay-factor=2")
 	a.prints(primaries+list(oldKey), "keyring", "-list-primary")
-	if out, err := a.command("keyring", "-remove="+oldKey); err == nil || !strings.Contains(out, "n2: ") || !strings.Contains(out, "s.dc2: ") {
+	if out, err := a.command("keyring", "-remove="+oldKey); err == nil || !strings.Contains(out, "n2: ") || !strings.Contains(out, "n1.dc2: ") || !strings.Contains(out, "in datacenter dc2: ") {
 		t.Errorf("remove the key that is in use: got %v, %q, want every member's refusal", err, out)
 	}
 	a.prints("==> Changing primary gossip encryption key...\n", "keyring", "-use="+newKey)
@@ -93,8 +92,8 @@ func TestKeyring(t *testing.T) {
 	operator := a.client().Operator()
 	reports, err := operator.KeyringList(nil)
 	check(t, err)
-	for i, want := range []consul.KeyringResponse{{WAN: true, NumNodes: 2}, {NumNodes: 3}} {
-		want.Datacenter, want.Keys = "dc1", map[string]int{newKey: want.NumNodes}
+	for i, want := range []consul.KeyringResponse{{WAN: true, Datacenter: "dc1", NumNodes: 2}, {Datacenter: "dc1", NumNodes: 3}, {Datacenter: "dc2", NumNodes: 1}} {
+		want.Keys = map[string]int{newKey: want.NumNodes}
 		want.PrimaryKeys = want.Keys
 		same(t, fmt.Sprintf("report %d", i), reports[i], &want)
 	}
