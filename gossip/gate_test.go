@@ -36,6 +36,7 @@ func TestRefusals(t *testing.T) {
 		{"wrong datacenter", config("a"), with("b", "dc", "dc2"), "Member 'a' part of wrong datacenter 'dc1'"},
 		{"duplicate node ID", config("a"), with("b", "id", "id-of-a"), "Member 'a' has conflicting node ID 'id-of-a' with member 'b'"},
 		{"duplicate name", config("a"), with("a", "id", "other"), "has node ID 'id-of-a', but a member of that name at"},
+		{"duplicate name in capitals", config("a"), with("A", "id", "other"), "has node ID 'id-of-a', but a member of that name at"},
 		{"client", config("a"), with("b", "role", "node"), ""},
 		{"allowed network", from(config("a"), "127.0.0.0/8"), from(config("b"), "10.0.0.0/8", "127.0.0.1/32"), ""},
 		{"WAN, other datacenter", wan(config("a.dc1")), wan(with("b.dc2", "dc", "dc2")), ""},
@@ -78,7 +79,13 @@ func TestNotAllowed(t *testing.T) {
 		t.Errorf("join from an address that is not allowed\n got %v\nwant %q", err, want)
 	}
 	_, _ = b.Join([]string{a.address()})
-	enter(t, config("c")).join(a)
+	// Somebody who lets all in does not bring them along, and is not kept out.
+	c := enter(t, config("c"))
+	c.join(b)
+	if _, err := a.Join([]string{c.address()}); err != nil {
+		t.Errorf("join a pool with a member that is not allowed: %v", err)
+	}
+	c.holds("a=alive b=alive c=alive")
 	a.holds("a=alive c=alive")
 }
 
