@@ -9,11 +9,12 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/hashicorp/memberlist"
 	"github.com/hashicorp/serf/serf"
+
+	"curia/internal/atomicfile"
 )
 
 // Encryption is how a pool keeps its words to itself. The zero value does not.
@@ -96,13 +97,10 @@ func (e *Encryption) save(keys []string) error {
 	}
 	text, err := json.MarshalIndent(keys, "", "  ")
 	if err == nil {
-		err = os.MkdirAll(filepath.Dir(e.KeyringFile), 0o700)
-	}
-	if err == nil {
-		err = os.WriteFile(e.KeyringFile, text, 0o600)
+		err = atomicfile.Write(e.KeyringFile, text)
 	}
 	if err != nil {
-		return fmt.Errorf("write keyring %s: %w", e.KeyringFile, err)
+		return fmt.Errorf("keep the keys of gossip: %w", err)
 	}
 	return nil
 }
