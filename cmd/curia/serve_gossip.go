@@ -29,13 +29,14 @@ type pools struct {
 	lan      *gossip.Pool
 	wan      *gossip.Pool  // nil when the agent has none
 	departed chan struct{} // somebody wants the agent to leave and to end
+	left     chan struct{} // closed when it has left
 	flooded  chan struct{} // a member of the datacenter changed
 	heard    func()        // called after each event about a member
 }
 
 // openPools listens for gossip. Nobody is contacted yet.
 func openPools(cfg *config.Config, id string, log *slog.Logger) (*pools, error) {
-	p := &pools{cfg: cfg, log: log, departed: make(chan struct{}, 1), flooded: make(chan struct{}, 1)}
+	p := &pools{cfg: cfg, log: log, departed: make(chan struct{}, 1), left: make(chan struct{}), flooded: make(chan struct{}, 1)}
 	if dir := cfg.Node.DataDir; dir != "" {
 		if err := os.MkdirAll(filepath.Join(dir, "serf"), 0o700); err != nil {
 			return nil, fmt.Errorf("cannot write to the data directory: %w", err)
@@ -208,11 +209,12 @@ func (p *pools) asked() agent.Pools {
 	out := agent.Pools{
 		JoinLAN: func(addr string) error { return joinOne(p.lan, addr) }, ForceLeave: p.forceLeave,
 		Fire: p.lan.Fire, Coordinate: p.lan.Coordinate,
-		Leave: func() {
+		Leave: func() <-chan struct{} {
 			select {
 			case p.departed <- struct{}{}:
 			default: // it is leaving
 			}
+			return p.left
 		},
 	}
 	if p.wan != nil {
@@ -271,8 +273,9 @@ func (p *pools) stats(of map[string]map[string]string) map[string]map[string]str
 }
 
 // leave tells the others that this agent goes, and goes on answering for a
-// while if there are any.
+// while if there are any. It is called once.
 func (p *pools) leave() {
+	defer close(p.left)
 	alone := p.lan.Alone()
 	if p.wan != nil {
 		if err := p.wan.Leave(); err != nil {

@@ -92,6 +92,9 @@ func TestGossip(t *testing.T) {
 	a.sees("n1=1 n2=1")
 	b.sees("n1=1 n2=1")
 	check(t, b.client().Agent().Leave())
+	members, err := a.client().Agent().Members(false)
+	check(t, err)
+	same(t, "members right after n2 was told to leave", names(members, func(m *consul.AgentMember) string { return fmt.Sprintf("%s=%d", m.Name, m.Status) }), "n1=1 n2=3")
 	if code := b.awaitExit(); code != 0 {
 		t.Errorf("exit code after agent/leave: got %d, wanted 0", code)
 	}
