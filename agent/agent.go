@@ -101,7 +101,6 @@ func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
 	bindAs(a, api.AgentMembers, a.members)
 	bind(a, api.AgentHost, a.host)
 	bind(a, api.AgentVersion, func(context.Context, *api.None) (*api.Version, error) { return &a.cfg.About.Version, nil })
-	bind(a, api.CatalogDatacenters, func(context.Context, *api.None) ([]string, error) { return []string{a.cfg.Datacenter}, nil })
 	bindAs(a, api.LocalServices, a.services)
 	bindAs(a, api.LocalServiceGet, a.serviceGet)
 	bindAs(a, api.LocalServiceRegister, a.serviceRegister)

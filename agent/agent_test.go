@@ -133,10 +133,6 @@ func TestSelf(t *testing.T) {
 	if err != nil || version.HumanVersion != "1.2.3" {
 		t.Errorf("agent/version: got %+v, %v", version, err)
 	}
-	dcs, err := api.Call(t.Context(), a, api.CatalogDatacenters, api.None{})
-	if diff := cmp.Diff([]string{"dc1"}, dcs); err != nil || diff != "" {
-		t.Errorf("catalog/datacenters: %v\n%s", err, diff)
-	}
 }
 
 func TestHost(t *testing.T) {

@@ -10,7 +10,8 @@
 // Never. It holds no replicated state and speaks no HTTP.
 //
 // Goroutines. Run owns them all: one for the catalog, one for states on disk, one
-// that removes what is critical for too long, and one for each check but those
+// that removes what is critical for too long, one that tells the servers where
+// this node is in the network, and one for each check but those
 // with a TTL. Before Run registrations are taken over and nothing else happens;
 // when it returns nothing is left. An Agent may be called concurrently.
 //

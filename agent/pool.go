@@ -14,9 +14,9 @@ type Pools struct {
 	// ForceLeave makes a member leave; members that nobody knows are no error.
 	// nil does nothing.
 	ForceLeave func(*api.ForceLeaveArgs) error
-	// Leave begins to leave and to end the agent, and returns at once. nil does
-	// nothing.
-	Leave func()
+	// Leave begins to leave and to end the agent, and returns at once a channel
+	// that is closed when it has left. nil does nothing.
+	Leave func() <-chan struct{}
 	// Fire hands an event to every agent of the datacenter, this one included,
 	// whose Hear is called with it. nil hands it to this one.
 	Fire func(name string, payload []byte) error
@@ -47,10 +47,17 @@ func (a *Agent) forceLeave(_ context.Context, q *api.ForceLeaveArgs) (api.Nothin
 	return api.Nothing{}, nil
 }
 
-// leave begins to leave and to end ("agent/leave").
-func (a *Agent) leave(context.Context, *api.None) (api.Nothing, error) {
-	if leave := a.cfg.Pools.Leave; leave != nil {
-		leave()
+// leave leaves, and begins to end ("agent/leave"). Who is answered finds that the
+// others know of it.
+func (a *Agent) leave(ctx context.Context, _ *api.None) (api.Nothing, error) {
+	if a.cfg.Pools.Leave == nil {
+		return api.Nothing{}, nil
+	}
+	select {
+	case <-a.cfg.Pools.Leave():
+	case <-a.draining: // it ends in another way
+	case <-ctx.Done():
+		return api.Nothing{}, ctx.Err()
 	}
 	return api.Nothing{}, nil
 }

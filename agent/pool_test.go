@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 func TestPools(t *testing.T) {
 	a := newAgent(&next{})
 	var asked []string
+	left := make(chan struct{})
 	note := func(what string) { asked = append(asked, what) }
 	where := &api.Coordinate{Vec: []float64{1}, Error: 2}
 	a.cfg.Pools = Pools{
@@ -24,7 +26,10 @@ func TestPools(t *testing.T) {
 			note("force " + q.Node)
 			return nil
 		},
-		Leave:      func() { note("leave") },
+		Leave: func() <-chan struct{} {
+			note("leave")
+			return left
+		},
 		Coordinate: func() *api.Coordinate { return where },
 	}
 	_, err := api.Call(t.Context(), a, api.AgentJoin, api.JoinArgs{Address: "10.0.0.1"})
@@ -38,10 +43,16 @@ func TestPools(t *testing.T) {
 	if _, err := api.Call(t.Context(), a, api.AgentForceLeave, api.ForceLeaveArgs{NodeName: api.NodeName{Node: "n2"}}); err != nil {
 		t.Errorf("force-leave: %v", err)
 	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := api.Call(ctx, a, api.AgentLeave, api.None{}); err != context.Canceled {
+		t.Errorf("leave, and go away before it is done: got %v", err)
+	}
+	close(left)
 	if _, err := api.Call(t.Context(), a, api.AgentLeave, api.None{}); err != nil {
 		t.Errorf("leave: %v", err)
 	}
-	if diff := cmp.Diff([]string{"join 10.0.0.1", "force n2", "leave"}, asked); diff != "" {
+	if diff := cmp.Diff([]string{"join 10.0.0.1", "force n2", "leave", "leave"}, asked); diff != "" {
 		t.Errorf("asked of the pools (-want +got)\n%s", diff)
 	}
 	self, err := api.Call(t.Context(), a, api.AgentSelf, api.None{})

@@ -94,6 +94,9 @@ func (c *catalog) answer(req *api.Request) (any, error) {
 	case *api.DeregisterArgs:
 		c.deregister(args.Deregistration, req.Token)
 		return true, nil
+	case *api.CoordinateUpdateArgs:
+		c.wrote(what(args), req.Token)
+		return api.Nothing{}, nil
 	case *api.NodeName:
 		n := c.nodes[args.Node]
 		switch {
@@ -132,6 +135,8 @@ func what(args any) string {
 		} else {
 			parts = append(parts, "check "+d.CheckID)
 		}
+	case *api.CoordinateUpdateArgs:
+		parts = append(parts, fmt.Sprintf("place %s at %v", a.Update.Node, a.Update.Coord.Vec))
 	default:
 		return "look"
 	}

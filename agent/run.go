@@ -43,6 +43,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.syncLoop(ctx) })
 	group.Go(func() error { return a.reapCritical(ctx) })
+	group.Go(func() error { return a.sendCoordinates(ctx) })
 	group.Go(func() error { return a.states.run(ctx, a.state) })
 	group.Go(func() error {
 		<-ctx.Done()

@@ -259,8 +259,8 @@ var (
 		"Registers a node, a service and checks.")
 	CatalogDeregister = Write[DeregisterArgs, bool]("PUT /v1/catalog/deregister", "catalog.deregister",
 		"Removes a node, a service or a check.")
-	CatalogDatacenters = Local[None, []string]("GET /v1/catalog/datacenters", "catalog.datacenters",
-		"Lists the known datacenters, the nearest first.")
+	CatalogDatacenters = Read[None, []string]("GET /v1/catalog/datacenters", "catalog.datacenters",
+		"Lists the known datacenters, the nearest first.", Bare[None]())
 	CatalogNodes = Read[NodeSelection, []*Node]("GET /v1/catalog/nodes", "catalog.nodes",
 		"Lists the nodes.")
 	CatalogServices = Read[NodeSelection, map[string][]string]("GET /v1/catalog/services", "catalog.services",

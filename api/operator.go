@@ -97,7 +97,7 @@ func (l *LocalOnly) QueryText() (string, bool) { return "", bool(*l) }
 type KeyringListArgs struct {
 	// RelayFactor is how many other members pass on each answer, from 0 to 5.
 	RelayFactor uint64 `query:"relay-factor"`
-	// LocalOnly asks nobody but the server itself.
+	// LocalOnly asks nobody in other datacenters.
 	LocalOnly LocalOnly `query:"local-only"`
 }
 
@@ -110,6 +110,9 @@ type KeyringKey struct {
 type KeyringChangeArgs struct {
 	RelayFactor uint64     `query:"relay-factor"` // as in KeyringListArgs
 	Body        KeyringKey `body:"json"`
+	// LocalOnly asks nobody in other datacenters. Faces leave it false: servers set
+	// it when they pass a change on.
+	LocalOnly bool
 }
 
 // Validate wants a key.

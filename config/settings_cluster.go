@@ -30,12 +30,17 @@ type Gossip struct {
 	DisableKeyringFile    bool
 	ReconnectTimeout      time.Duration // after which a failed member is forgotten
 	ReconnectTimeoutWAN   time.Duration
-	Protocol              int
-	DisableCoordinates    bool
+	// AdvertiseReconnectTimeout is when the others forget this client after it has
+	// failed; 0 leaves it to them.
+	AdvertiseReconnectTimeout time.Duration
+	Protocol                  int
+	DisableCoordinates        bool
+	AllowedLAN, AllowedWAN    []string // networks that members may come from; none = any
+	LAN, WAN                  Pace
 }
 
 func clusterSettings() []Setting {
-	return []Setting{
+	rows := []Setting{
 		{Key: "start_join", Flag: "join", field: func(c *Config) any { return &c.Join.Start }, Doc: "Agents to join at start; the agent ends when none answers."},
 		{Key: "start_join_wan", Flag: "join-wan", field: func(c *Config) any { return &c.Join.StartWAN }, Doc: "Servers of other datacenters to join at start."},
 		{Key: "retry_join", Flag: "retry-join", field: func(c *Config) any { return &c.Join.Retry }, Doc: "Agents to join, until one answers."},
@@ -51,12 +56,12 @@ func clusterSettings() []Setting {
 		{Key: "disable_keyring_file", Flag: "disable-keyring-file", field: func(c *Config) any { return &c.Gossip.DisableKeyringFile }, Doc: "Keep gossip keys in memory only."},
 		{Key: "reconnect_timeout", Default: 72 * time.Hour, field: func(c *Config) any { return &c.Gossip.ReconnectTimeout }, Doc: "When a failed member is forgotten. At least 8h."},
 		{Key: "reconnect_timeout_wan", Default: 72 * time.Hour, field: func(c *Config) any { return &c.Gossip.ReconnectTimeoutWAN }, Doc: "When a failed server of another datacenter is forgotten. At least 8h."},
-		{Key: "advertise_reconnect_timeout", Kind: Duration, Status: Accepted, Doc: "When the others forget this agent after it has failed."},
+		{Key: "advertise_reconnect_timeout", field: func(c *Config) any { return &c.Gossip.AdvertiseReconnectTimeout }, Doc: "When the others forget this client after it has failed, instead of their `reconnect_timeout`. At least 8h."},
 		{Key: "protocol", Flag: "protocol", Default: 2, Status: Accepted, field: func(c *Config) any { return &c.Gossip.Protocol }, Doc: "Version of the protocol between agents."},
 		{Key: "disable_coordinates", field: func(c *Config) any { return &c.Gossip.DisableCoordinates }, Doc: "Do not send network coordinates."},
-		{Key: "serf_allowed_cidrs_lan", Flag: "serf-lan-allowed-cidrs", Kind: StringList, Status: Accepted, Doc: "Networks that members of the datacenter may come from."},
-		{Key: "serf_allowed_cidrs_wan", Flag: "serf-wan-allowed-cidrs", Kind: StringList, Status: Accepted, Doc: "Networks that servers of other datacenters may come from."},
-		{Key: "gossip_lan", Kind: Object, Status: Accepted, Doc: "Timing of the gossip in the datacenter."},
-		{Key: "gossip_wan", Kind: Object, Status: Accepted, Doc: "Timing of the gossip between datacenters."},
+		{Key: "serf_allowed_cidrs_lan", Flag: "serf-lan-allowed-cidrs", field: func(c *Config) any { return &c.Gossip.AllowedLAN }, Doc: "Networks, such as 10.0.0.0/8, that members of the datacenter may come from. Any, unless set."},
+		{Key: "serf_allowed_cidrs_wan", Flag: "serf-wan-allowed-cidrs", field: func(c *Config) any { return &c.Gossip.AllowedWAN }, Doc: "Networks that servers of other datacenters may come from. Any, unless set."},
 	}
+	rows = append(rows, paceSettings("gossip_lan", func(c *Config) *Pace { return &c.Gossip.LAN }, paceLAN)...)
+	return append(rows, paceSettings("gossip_wan", func(c *Config) *Pace { return &c.Gossip.WAN }, paceWAN)...)
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -231,21 +230,11 @@ func (c *Config) validateNumbers(p *problems) {
 		{"raft_snapshot_interval", c.Raft.SnapshotInterval, time.Second},
 		{"max_query_time", c.Query.MaxTime, time.Second},
 		{"default_query_time", c.Query.DefaultTime, time.Second},
-		{"reconnect_timeout", c.Gossip.ReconnectTimeout, 8 * time.Hour},
-		{"reconnect_timeout_wan", c.Gossip.ReconnectTimeoutWAN, 8 * time.Hour},
+		{"reconnect_timeout", c.Gossip.ReconnectTimeout, minReconnectTimeout},
+		{"reconnect_timeout_wan", c.Gossip.ReconnectTimeoutWAN, minReconnectTimeout},
 	} {
 		if d.value < d.least {
 			p.fail("%s cannot be %s. Must be at least %s", d.key, d.value, d.least)
 		}
-	}
-}
-
-func (c *Config) validateGossip(p *problems) {
-	if c.Gossip.EncryptKey == "" {
-		return
-	}
-	key, err := base64.StdEncoding.DecodeString(c.Gossip.EncryptKey)
-	if err != nil || !slices.Contains([]int{16, 24, 32}, len(key)) {
-		p.fail("encrypt must be 16, 24 or 32 bytes in base64")
 	}
 }

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
@@ -55,9 +58,13 @@ func (g *gate) tag(tags map[string]string) map[string]string {
 }
 
 // NotifyMerge implements memberlist.MergeDelegate: all members of the other
-// side of a join, or none.
+// side of a join, or none. Those that only come from elsewhere do not keep the
+// others out; NotifyAlive does not let them in.
 func (g *gate) NotifyMerge(peers []*memberlist.Node) error {
 	held := g.holders()
+	if here := slices.DeleteFunc(slices.Clone(peers), func(p *memberlist.Node) bool { return !g.allowed(p.Addr) }); len(here) > 0 {
+		peers = here
+	}
 	for _, peer := range peers {
 		if err := g.check(peer, held); err != nil {
 			return err
@@ -97,7 +104,8 @@ func (g *gate) holders() []holder {
 }
 
 // check says why a member cannot be let in, if so. One that is gone takes
-// nobody's name or ID.
+// nobody's name or ID. Names that differ in case alone are the same, as they are
+// in the catalog.
 func (g *gate) check(peer *memberlist.Node, held []holder) error {
 	tags := decodeTags(peer.Meta)
 	switch {
@@ -107,6 +115,8 @@ func (g *gate) check(peer *memberlist.Node, held []holder) error {
 		return refusal(fmt.Sprintf("Member '%s' part of wrong datacenter '%s'", peer.Name, tags[tagDatacenter]))
 	case g.cfg.Area == WAN && tags[tagRole] != roleServer:
 		return refusal(fmt.Sprintf("Member '%s' is not a server", peer.Name))
+	case !g.allowed(peer.Addr):
+		return refusal(fmt.Sprintf("Member '%s' has the address %s, which is in none of the allowed networks %v", peer.Name, peer.Addr, g.cfg.Allowed))
 	case peer.State == memberlist.StateDead || peer.State == memberlist.StateLeft:
 		return nil
 	}
@@ -115,12 +125,18 @@ func (g *gate) check(peer *memberlist.Node, held []holder) error {
 		switch {
 		case h.name != peer.Name && h.id == id && id != "":
 			return refusal(fmt.Sprintf("Member '%s' has conflicting node ID '%s' with member '%s'", peer.Name, id, h.name))
-		case h.name == peer.Name && h.id != id && h.address != "" && h.address != where:
+		case strings.EqualFold(h.name, peer.Name) && h.id != id && h.address != "" && h.address != where:
 			return refusal(fmt.Sprintf("Member '%s' at %s has node ID '%s', but a member of that name at %s has node ID '%s'",
 				peer.Name, where, id, h.address, h.id))
 		}
 	}
 	return nil
+}
+
+// allowed reports whether members may come from an address.
+func (g *gate) allowed(from net.IP) bool {
+	ip, _ := netip.AddrFromSlice(from)
+	return len(g.cfg.Allowed) == 0 || slices.ContainsFunc(g.cfg.Allowed, func(n netip.Prefix) bool { return n.Contains(ip.Unmap()) })
 }
 
 // tagMagic marks tags as encoded; anything else is not from an agent.

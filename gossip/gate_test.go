@@ -3,6 +3,7 @@ package gossip
 import (
 	"log/slog"
 	"maps"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -14,6 +15,12 @@ func TestRefusals(t *testing.T) {
 	with := func(name, tag, value string) Config {
 		c := config(name)
 		c.Tags[tag] = value
+		return c
+	}
+	from := func(c Config, networks ...string) Config {
+		for _, n := range networks {
+			c.Allowed = append(c.Allowed, netip.MustParsePrefix(n))
+		}
 		return c
 	}
 	wan := func(c Config) Config {
@@ -29,7 +36,9 @@ func TestRefusals(t *testing.T) {
 		{"wrong datacenter", config("a"), with("b", "dc", "dc2"), "Member 'a' part of wrong datacenter 'dc1'"},
 		{"duplicate node ID", config("a"), with("b", "id", "id-of-a"), "Member 'a' has conflicting node ID 'id-of-a' with member 'b'"},
 		{"duplicate name", config("a"), with("a", "id", "other"), "has node ID 'id-of-a', but a member of that name at"},
+		{"duplicate name in capitals", config("a"), with("A", "id", "other"), "has node ID 'id-of-a', but a member of that name at"},
 		{"client", config("a"), with("b", "role", "node"), ""},
+		{"allowed network", from(config("a"), "127.0.0.0/8"), from(config("b"), "10.0.0.0/8", "127.0.0.1/32"), ""},
 		{"WAN, other datacenter", wan(config("a.dc1")), wan(with("b.dc2", "dc", "dc2")), ""},
 		{"WAN, client", wan(with("a.dc1", "role", "node")), wan(config("b.dc1")), "Member 'a.dc1' is not a server"},
 		{"WAN, duplicate node ID", wan(config("a.dc1")), wan(with("b.dc1", "id", "id-of-a.dc1")), "has conflicting node ID 'id-of-a.dc1' with member 'b.dc1'"},
@@ -55,6 +64,29 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNotAllowed covers members from networks that are not allowed: on this side,
+// where the join fails, and on the other, which does not take notice.
+func TestNotAllowed(t *testing.T) {
+	strict := config("a")
+	strict.Allowed = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	other := config("b")
+	other.Bind = "127.0.0.2"
+	a, b := enter(t, strict), enter(t, other)
+	_, err := a.Join([]string{b.address()})
+	if want := "Member 'b' has the address 127.0.0.2, which is in none of the allowed networks [127.0.0.1/32]"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("join from an address that is not allowed\n got %v\nwant %q", err, want)
+	}
+	_, _ = b.Join([]string{a.address()})
+	// Somebody who lets all in does not bring them along, and is not kept out.
+	c := enter(t, config("c"))
+	c.join(b)
+	if _, err := a.Join([]string{c.address()}); err != nil {
+		t.Errorf("join a pool with a member that is not allowed: %v", err)
+	}
+	c.holds("a=alive b=alive c=alive")
+	a.holds("a=alive c=alive")
 }
 
 // TestRenamed covers that the ID of a member that is gone is free.

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
-	"path/filepath"
+	"slices"
 
 	"github.com/hashicorp/memberlist"
 	"github.com/hashicorp/serf/serf"
+
+	"curia/internal/atomicfile"
 )
 
 // Encryption is how a pool keeps its words to itself. The zero value does not.
@@ -46,14 +49,24 @@ func (e *Encryption) open(log *slog.Logger) (*memberlist.Keyring, error) {
 	}
 	raw := make([][]byte, len(keys))
 	for i, key := range keys {
-		if raw[i], err = base64.StdEncoding.DecodeString(key); err == nil {
-			err = memberlist.ValidateKey(raw[i])
+		if err := CheckKey(key); err != nil {
+			return nil, fmt.Errorf("gossip key %d: %w", i+1, err)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("gossip key %d: %w", i+1, err) // never the key itself
-		}
+		raw[i], _ = base64.StdEncoding.DecodeString(key)
 	}
 	return memberlist.NewKeyring(raw, raw[0])
+}
+
+// CheckKey says what is wrong with a key, without saying the key.
+func CheckKey(key string) error {
+	raw, err := base64.StdEncoding.DecodeString(key)
+	if err == nil {
+		err = memberlist.ValidateKey(raw)
+	}
+	if err != nil {
+		return errors.New("a key must be 16, 24 or 32 bytes in base64; curia keygen makes one")
+	}
+	return nil
 }
 
 func (e *Encryption) load() ([]string, error) {
@@ -84,13 +97,10 @@ func (e *Encryption) save(keys []string) error {
 	}
 	text, err := json.MarshalIndent(keys, "", "  ")
 	if err == nil {
-		err = os.MkdirAll(filepath.Dir(e.KeyringFile), 0o700)
-	}
-	if err == nil {
-		err = os.WriteFile(e.KeyringFile, text, 0o600)
+		err = atomicfile.Write(e.KeyringFile, text)
 	}
 	if err != nil {
-		return fmt.Errorf("write keyring %s: %w", e.KeyringFile, err)
+		return fmt.Errorf("keep the keys of gossip: %w", err)
 	}
 	return nil
 }
@@ -139,8 +149,11 @@ func (p *Pool) RemoveKey(key string, relay uint8) (*KeyReport, error) {
 // ErrPlain says that a pool is not encrypted and so has no keys.
 var ErrPlain = errors.New("it is not encrypted")
 
+// Encrypted reports whether the pool has keys. That does not change.
+func (p *Pool) Encrypted() bool { return p.serf.EncryptionEnabled() }
+
 func (p *Pool) keys(what string, relay uint8, ask func(*serf.KeyManager, *serf.KeyRequestOptions) (*serf.KeyResponse, error)) (*KeyReport, error) {
-	if !p.serf.EncryptionEnabled() {
+	if !p.Encrypted() {
 		return nil, fmt.Errorf("%s of the %s pool: %w", what, p.cfg.Area, ErrPlain)
 	}
 	r, err := ask(p.serf.KeyManager(), &serf.KeyRequestOptions{RelayFactor: relay})
@@ -148,6 +161,9 @@ func (p *Pool) keys(what string, relay uint8, ask func(*serf.KeyManager, *serf.K
 	// The library counts the missing primary key of other answers as a key.
 	delete(report.Primary, "")
 	if err != nil {
+		for _, name := range slices.Sorted(maps.Keys(report.Messages)) {
+			err = fmt.Errorf("%w; %s: %s", err, name, report.Messages[name])
+		}
 		return report, fmt.Errorf("%s of the %s pool: %w", what, p.cfg.Area, err)
 	}
 	return report, nil

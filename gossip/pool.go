@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -43,6 +45,10 @@ type Config struct {
 	Advertise string
 	// Timing is that of the area unless it says otherwise.
 	Timing Timing
+	Pace   Pace
+	// Allowed are the networks that members may come from, this one included; none
+	// means any.
+	Allowed []netip.Prefix
 	// ReconnectTimeout is when a failed or departed member is forgotten; 0 means
 	// 72 hours.
 	ReconnectTimeout time.Duration
@@ -103,6 +109,7 @@ func Open(cfg Config, log *slog.Logger) (*Pool, error) {
 	m.Keyring = keys
 	m.GossipVerifyIncoming, m.GossipVerifyOutgoing = !cfg.Encryption.TakePlain, !cfg.Encryption.SendPlain
 	m.Merge, m.Alive = p.gate, p.gate
+	m.CIDRsAllowed = cfg.networks()
 	if p.serf, err = serf.Create(c); err != nil {
 		p.net.hang()
 		_ = p.net.Shutdown()
@@ -110,6 +117,15 @@ func Open(cfg Config, log *slog.Logger) (*Pool, error) {
 	}
 	p.gate.watch(p.serf.Members)
 	return p, nil
+}
+
+// networks are the allowed ones as the library wants them.
+func (cfg *Config) networks() (out []net.IPNet) {
+	for _, n := range cfg.Allowed {
+		ip := n.Masked().Addr()
+		out = append(out, net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(n.Bits(), ip.BitLen())})
+	}
+	return out
 }
 
 // Close ends this agent's part in the pool without a word: to the others it has

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/hashicorp/memberlist"
 	"go.uber.org/goleak"
 
 	"curia/api"
@@ -282,6 +283,36 @@ func TestReap(t *testing.T) {
 	b.kill()
 	a.await(Reaped, "b")
 	a.holds("a=alive")
+}
+
+// TestReapOnRequest covers a member that says itself when it is to be forgotten.
+func TestReapOnRequest(t *testing.T) {
+	hasty := config("b")
+	hasty.Tags[TagReconnectTimeout] = "1ms"
+	a, b, c := enter(t, config("a")), enter(t, hasty), enter(t, config("c"))
+	b.join(a)
+	c.join(a)
+	c.kill()
+	a.await(Failed, "c")
+	b.kill()
+	a.await(Reaped, "b")
+	a.holds("a=alive c=failed")
+}
+
+func TestPace(t *testing.T) {
+	usual := (&Config{Area: WAN}).timed().MemberlistConfig
+	want := *usual
+	want.ProbeInterval, want.GossipNodes, want.SuspicionMult = 2*time.Second, 9, 8
+	got := (&Config{Area: WAN, Pace: Pace{ProbeInterval: 2 * time.Second, GossipNodes: 9, SuspicionMult: 8}}).timed().MemberlistConfig
+	if diff := cmp.Diff(&want, got, cmpopts.IgnoreUnexported(memberlist.Config{})); diff != "" {
+		t.Errorf("configuration with a pace (-want +got)\n%s", diff)
+	}
+	want = *usual
+	want.GossipInterval, want.ProbeTimeout, want.RetransmitMult = time.Second, 4*time.Second, 5
+	got = (&Config{Area: WAN, Pace: Pace{GossipInterval: time.Second, ProbeTimeout: 4 * time.Second, RetransmitMult: 5}}).timed().MemberlistConfig
+	if diff := cmp.Diff(&want, got, cmpopts.IgnoreUnexported(memberlist.Config{})); diff != "" {
+		t.Errorf("configuration with the rest of a pace (-want +got)\n%s", diff)
+	}
 }
 
 func TestRejoinAfterRestart(t *testing.T) {

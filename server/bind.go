@@ -15,7 +15,7 @@ type binding struct {
 	read   func(v *state.View, args any) (any, error)
 	shared bool // identical reads share one evaluation and one encoding
 	write  func(v *state.View, who acl.Authorizer, args any) (state.Command, error)
-	leader func(ctx context.Context, who acl.Authorizer, args any) (any, error)
+	leader func(ctx context.Context, who acl.Authorizer, req *api.Request) (any, error)
 	bare   func(ctx context.Context, args any) (any, error)
 }
 
@@ -47,8 +47,15 @@ func put[Q, R any](verb api.Verb[Q, R], f func(*state.View, acl.Authorizer, *Q) 
 
 // led binds a verb that the leader carries out beside the log.
 func led[Q, R any](verb api.Verb[Q, R], f func(context.Context, acl.Authorizer, *Q) (R, error)) binding {
-	return binding{op: verb.Op, leader: func(ctx context.Context, who acl.Authorizer, args any) (any, error) {
-		return f(ctx, who, args.(*Q))
+	return binding{op: verb.Op, leader: func(ctx context.Context, who acl.Authorizer, req *api.Request) (any, error) {
+		return f(ctx, who, req.Args.(*Q))
+	}}
+}
+
+// ledWhole binds a verb of the leader that asks others on behalf of the caller.
+func ledWhole[Q, R any](verb api.Verb[Q, R], f func(context.Context, *api.Request, *Q) (R, error)) binding {
+	return binding{op: verb.Op, leader: func(ctx context.Context, _ acl.Authorizer, req *api.Request) (any, error) {
+		return f(ctx, req, req.Args.(*Q))
 	}}
 }
 

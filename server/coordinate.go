@@ -23,6 +23,7 @@ const (
 func (s *Server) coordinateVerbs() []binding {
 	return []binding{
 		bare(api.CoordinateDatacenterList, s.coordinateDatacenters),
+		bare(api.CatalogDatacenters, s.datacenters),
 		list(api.CoordinateNodes, s.coordinateNodes),
 		list(api.CoordinateNode, s.coordinateNode),
 		led(api.CoordinateSet, s.coordinateSet),
@@ -30,6 +31,14 @@ func (s *Server) coordinateVerbs() []binding {
 }
 
 var errNoCoordinates = &api.Error{Kind: api.Disabled, Msg: "Coordinate support disabled"}
+
+// datacenters lists those that are known, the nearest first.
+func (s *Server) datacenters(context.Context, *api.None) ([]string, error) {
+	if s.cfg.Pools.Nearest != nil {
+		return s.cfg.Pools.Nearest(), nil
+	}
+	return []string{s.cfg.Datacenter}, nil
+}
 
 // coordinateDatacenters tells where servers are. A server that knows no others
 // is at the origin.

@@ -197,7 +197,7 @@ func (s *Server) led(ctx context.Context, req *api.Request, b *binding) (resp *a
 			resp, err = s.write(ctx, req, b, who)
 			return err
 		}
-		v, err := b.leader(ctx, who, req.Args)
+		v, err := b.leader(ctx, who, req)
 		resp = &api.Response{Value: v}
 		return err
 	}, func(address string) error {

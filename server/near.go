@@ -3,6 +3,7 @@ package server
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"curia/state"
@@ -27,7 +28,10 @@ func nearest[T any](v *state.View, near string, list []T, node func(T) string) [
 			continue
 		}
 		d, known := distance(name)
-		if !known {
+		switch {
+		case strings.EqualFold(name, near):
+			d = 0 // the model has a node at some distance from itself
+		case !known:
 			d = math.MaxInt64
 		}
 		far[name] = d

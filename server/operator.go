@@ -23,28 +23,11 @@ type Pools struct {
 	ForceLeave func(node string) error
 	// Datacenters tells where the servers of all datacenters are.
 	Datacenters func() []*api.DatacenterCoordinates
-	// Keys asks or changes the keys of all pools; nil while gossip is not encrypted.
+	// Nearest lists the datacenters by their distance, this one first.
+	Nearest func() []string
+	// Keys asks or changes the keys of all pools, and reports for each; nil while
+	// gossip is not encrypted.
 	Keys func(ctx context.Context, q KeyRequest) ([]*api.KeyringReport, error)
-}
-
-// KeyAction is what to do with the keys of the pools.
-type KeyAction uint8
-
-// The actions.
-const (
-	ListKeys KeyAction = iota
-	InstallKey
-	UseKey
-	RemoveKey
-)
-
-// KeyRequest asks the members of the pools about their keys, or to change them.
-type KeyRequest struct {
-	Action KeyAction
-	Key    string // in base64; empty for ListKeys
-	Relay  uint8  // members that pass on each answer, at most 5
-	// LocalOnly lists the keys of this server alone.
-	LocalOnly bool
 }
 
 func (s *Server) operatorVerbs() []binding {
@@ -52,10 +35,6 @@ func (s *Server) operatorVerbs() []binding {
 		led(api.OperatorRaftRemove, s.raftRemove),
 		led(api.OperatorRaftTransfer, s.raftTransfer),
 		list(api.OperatorUsage, s.usage),
-		led(api.KeyringList, s.keyringList),
-		led(api.KeyringInstall, s.keyringChange(InstallKey)),
-		led(api.KeyringUse, s.keyringChange(UseKey)),
-		led(api.KeyringRemove, s.keyringChange(RemoveKey)),
 	}
 }
 
@@ -135,34 +114,4 @@ func refused(err error) error {
 // usage counts what this datacenter has, which is the only one that is known.
 func (s *Server) usage(v *state.View, _ *api.UsageArgs) (*api.Usage, error) {
 	return &api.Usage{Usage: map[string]*api.ServiceUsage{s.cfg.Datacenter: v.Usage()}}, nil
-}
-
-// maxRelay is the greatest relay factor.
-const maxRelay = 5
-
-// keys asks the pools about their keys.
-func (s *Server) keys(ctx context.Context, relay uint64, q KeyRequest) ([]*api.KeyringReport, error) {
-	if relay > maxRelay {
-		return nil, api.Errorf(api.Invalid, "Invalid relay-factor %d: it must be in the range 0 to %d", relay, maxRelay)
-	}
-	if s.cfg.Pools.Keys == nil {
-		return nil, api.Errorf(api.Rejected, "there is no keyring: gossip is not encrypted, start all agents with encrypt")
-	}
-	q.Relay = uint8(relay)
-	reports, err := s.cfg.Pools.Keys(ctx, q)
-	if err != nil {
-		return nil, refused(err)
-	}
-	return reports, nil
-}
-
-func (s *Server) keyringList(ctx context.Context, _ acl.Authorizer, q *api.KeyringListArgs) ([]*api.KeyringReport, error) {
-	return s.keys(ctx, q.RelayFactor, KeyRequest{Action: ListKeys, LocalOnly: bool(q.LocalOnly)})
-}
-
-func (s *Server) keyringChange(action KeyAction) func(context.Context, acl.Authorizer, *api.KeyringChangeArgs) (api.Nothing, error) {
-	return func(ctx context.Context, _ acl.Authorizer, q *api.KeyringChangeArgs) (api.Nothing, error) {
-		_, err := s.keys(ctx, q.RelayFactor, KeyRequest{Action: action, Key: q.Body.Key})
-		return api.Nothing{}, err
-	}
 }

@@ -1,16 +1,12 @@
 package server_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"curia/api"
 	"curia/internal/testing/inproc"
@@ -35,50 +31,6 @@ func TestPeers(t *testing.T) {
 	} {
 		if w := s.Do(c.method, c.target, ""); w.Code != c.status || w.Body.String() != c.want {
 			t.Errorf("%s %s\n got %d %s\nwant %d %s", c.method, c.target, w.Code, w.Body, c.status, c.want)
-		}
-	}
-}
-
-// TestKeyring hands what is asked to the pools.
-func TestKeyring(t *testing.T) {
-	var asked []server.KeyRequest
-	report := &api.KeyringReport{Datacenter: "dc1", Keys: map[string]int{"AAAA": 1}, PrimaryKeys: map[string]int{}, NumNodes: 1}
-	s := inproc.Start(t, inproc.Options{Tune: func(c *server.Config) {
-		c.Pools.Keys = func(_ context.Context, q server.KeyRequest) ([]*api.KeyringReport, error) {
-			asked = append(asked, q)
-			if q.Key == "bad" {
-				return nil, errors.New("n2 refuses")
-			}
-			return []*api.KeyringReport{report}, nil
-		}
-	}})
-	for _, c := range []struct {
-		method, params, body string
-		status               int
-		want                 string
-		asked                *server.KeyRequest
-	}{
-		{"GET", "", "", 200, `[{"WAN":false,"Datacenter":"dc1","Segment":"","Keys":{"AAAA":1},"PrimaryKeys":{},"NumNodes":1}]`, &server.KeyRequest{}},
-		{"GET", "?relay-factor=5&local-only=false", "", 200, "*", &server.KeyRequest{Relay: 5}},
-		{"GET", "?local-only", "", 200, "*", &server.KeyRequest{LocalOnly: true}},
-		{"GET", "?local-only=x", "", 400, `Invalid value for local-only: "x"`, nil},
-		{"GET", "?relay-factor=6", "", 400, "Invalid relay-factor 6: it must be in the range 0 to 5", nil},
-		{"POST", "?relay-factor=2", `{"Key":"AAAA"}`, 200, "", &server.KeyRequest{Action: server.InstallKey, Key: "AAAA", Relay: 2}},
-		{"PUT", "", `{"Key":"AAAA"}`, 200, "", &server.KeyRequest{Action: server.UseKey, Key: "AAAA"}},
-		{"DELETE", "", `{"Key":"bad"}`, 500, "n2 refuses", &server.KeyRequest{Action: server.RemoveKey, Key: "bad"}},
-		{"DELETE", "", `{}`, 400, "Missing key", nil},
-	} {
-		asked = nil
-		w := s.Do(c.method, "/v1/operator/keyring"+c.params, c.body)
-		if w.Code != c.status || c.want != "*" && w.Body.String() != c.want {
-			t.Errorf("%s %s %s\n got %d %s\nwant %d %s", c.method, c.params, c.body, w.Code, w.Body, c.status, c.want)
-		}
-		var want []server.KeyRequest
-		if c.asked != nil {
-			want = append(want, *c.asked)
-		}
-		if diff := cmp.Diff(want, asked); diff != "" {
-			t.Errorf("%s %s %s: asked of the pools (-want +got):\n%s", c.method, c.params, c.body, diff)
 		}
 	}
 }

@@ -101,7 +101,7 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 	}
 	for _, group := range [][]binding{
 		s.kvVerbs(), s.sessionVerbs(), s.catalogVerbs(), s.healthVerbs(), s.txnVerbs(), s.queryVerbs(), s.statusVerbs(),
-		s.autopilotVerbs(), s.operatorVerbs(), s.coordinateVerbs(), s.configVerbs(), s.aclVerbs(), s.forwardVerbs(),
+		s.autopilotVerbs(), s.operatorVerbs(), s.keyringVerbs(), s.coordinateVerbs(), s.configVerbs(), s.aclVerbs(), s.forwardVerbs(),
 	} {
 		for _, b := range group {
 			s.bound[b.op] = &b

@@ -67,7 +67,7 @@ func commands() []command {
 	var out []command
 	for _, some := range [][]command{
 		agentCommands, kvCommands, catalogCommands, clusterCommands, localCommands, poolCommands, eventCommands,
-		operatorCommands, rttCommands, configCommands, sessionCommands, snapshotCommands, toolCommands,
+		operatorCommands, keyringCommands, rttCommands, configCommands, sessionCommands, snapshotCommands, toolCommands,
 		lockCommands, watchCommands, monitorCommands,
 		aclTokenCommands, aclPolicyCommands, aclRoleCommands,
 	} {

@@ -29,6 +29,7 @@ type pools struct {
 	lan      *gossip.Pool
 	wan      *gossip.Pool  // nil when the agent has none
 	departed chan struct{} // somebody wants the agent to leave and to end
+	left     chan struct{} // closed when it has left
 	flooded  chan struct{} // a member of the datacenter changed
 	heard    func()        // called after each event about a member
 	// changed tells the server which member an event is about; nil without a server.
@@ -37,7 +38,7 @@ type pools struct {
 
 // openPools listens for gossip. Nobody is contacted yet.
 func openPools(cfg *config.Config, id string, log *slog.Logger) (*pools, error) {
-	p := &pools{cfg: cfg, log: log, departed: make(chan struct{}, 1), flooded: make(chan struct{}, 1)}
+	p := &pools{cfg: cfg, log: log, departed: make(chan struct{}, 1), left: make(chan struct{}), flooded: make(chan struct{}, 1)}
 	if dir := cfg.Node.DataDir; dir != "" {
 		if err := os.MkdirAll(filepath.Join(dir, "serf"), 0o700); err != nil {
 			return nil, fmt.Errorf("cannot write to the data directory: %w", err)
@@ -72,6 +73,10 @@ func openPools(cfg *config.Config, id string, log *slog.Logger) (*pools, error) 
 // names of a pool's files.
 func (p *pools) settings(c gossip.Config, file string) gossip.Config {
 	g := p.cfg.Gossip
+	c.Pace, c.Allowed = pace(&g.LAN), config.Networks(g.AllowedLAN)
+	if c.Area == gossip.WAN {
+		c.Pace, c.Allowed = pace(&g.WAN), config.Networks(g.AllowedWAN)
+	}
 	c.RejoinAfterLeave = p.cfg.Join.RejoinAfterLeave
 	c.NoCoordinates = g.DisableCoordinates
 	c.Encryption = gossip.Encryption{Key: g.EncryptKey, TakePlain: !g.EncryptVerifyIncoming, SendPlain: !g.EncryptVerifyOutgoing}
@@ -92,6 +97,9 @@ func tags(cfg *config.Config, id string) map[string]string {
 	t := map[string]string{
 		"role": "node", "dc": cfg.Node.Datacenter, "id": id,
 		"vsn": "2", "vsn_min": "2", "vsn_max": "3", "build": apiLevel + ":",
+	}
+	if d := cfg.Gossip.AdvertiseReconnectTimeout; d > 0 {
+		t[gossip.TagReconnectTimeout] = d.String()
 	}
 	if !cfg.Mode.Server {
 		return t
@@ -203,11 +211,12 @@ func (p *pools) asked() agent.Pools {
 	out := agent.Pools{
 		JoinLAN: func(addr string) error { return joinOne(p.lan, addr) }, ForceLeave: p.forceLeave,
 		Fire: p.lan.Fire, Coordinate: p.lan.Coordinate,
-		Leave: func() {
+		Leave: func() <-chan struct{} {
 			select {
 			case p.departed <- struct{}{}:
 			default: // it is leaving
 			}
+			return p.left
 		},
 	}
 	if p.wan != nil {
@@ -266,8 +275,9 @@ func (p *pools) stats(of map[string]map[string]string) map[string]map[string]str
 }
 
 // leave tells the others that this agent goes, and goes on answering for a
-// while if there are any.
+// while if there are any. It is called once.
 func (p *pools) leave() {
+	defer close(p.left)
 	alone := p.lan.Alone()
 	if p.wan != nil {
 		if err := p.wan.Leave(); err != nil {

@@ -77,7 +77,7 @@ func (n *node) openServer(cfg *config.Config, log *slog.Logger) error {
 			return n.pools.forceLeave(&api.ForceLeaveArgs{NodeName: api.NodeName{Node: node}})
 		},
 	}
-	s.Server = server.New(conf, store, s.replica, log)
+	s.Server = server.New(n.pools.told(conf), store, s.replica, log)
 	n.pools.changed = s.MemberChanged
 	n.serving = s
 	return nil

@@ -12,8 +12,19 @@ import (
 	consul "github.com/hashicorp/consul/api"
 )
 
-// lanAddress is where an agent gossips, from its configuration.
+// lanAddress is where an agent gossips in its datacenter.
 func (a *agent) lanAddress() string {
+	a.t.Helper()
+	return a.gossipAddress("serf_lan")
+}
+
+// wanAddress is where it gossips with other datacenters.
+func (a *agent) wanAddress() string {
+	a.t.Helper()
+	return a.gossipAddress("serf_wan")
+}
+
+func (a *agent) gossipAddress(port string) string {
 	a.t.Helper()
 	var conf struct {
 		Ports map[string]int `json:"ports"`
@@ -21,7 +32,7 @@ func (a *agent) lanAddress() string {
 	text, err := os.ReadFile(a.conf)
 	check(a.t, err)
 	check(a.t, json.Unmarshal(text, &conf))
-	return fmt.Sprintf("127.0.0.1:%d", conf.Ports["serf_lan"])
+	return fmt.Sprintf("127.0.0.1:%d", conf.Ports[port])
 }
 
 // sees waits until the members are as wanted, like "n1=1 n2=4".
@@ -82,6 +93,9 @@ func TestGossip(t *testing.T) {
 	a.sees("n1=1 n2=1")
 	b.sees("n1=1 n2=1")
 	check(t, b.client().Agent().Leave())
+	members, err := a.client().Agent().Members(false)
+	check(t, err)
+	same(t, "members right after n2 was told to leave", names(members, func(m *consul.AgentMember) string { return fmt.Sprintf("%s=%d", m.Name, m.Status) }), "n1=1 n2=3")
 	if code := b.awaitExit(); code != 0 {
 		t.Errorf("exit code after agent/leave: got %d, wanted 0", code)
 	}
