@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -138,8 +139,10 @@ func (a *Authority) Issue(req Request, now time.Time) (Pair, error) {
 		return Pair{}, err
 	}
 	switch {
-	case req.Datacenter == "":
-		return fail("there is no datacenter to issue it for")
+	case !isLabel(req.Datacenter):
+		return fail("datacenter %q must be letters, digits, dashes and underscores", req.Datacenter)
+	case req.Node != "" && !isLabel(req.Node):
+		return fail("node %q must be letters, digits, dashes and underscores", req.Node)
 	case req.Node != "" && req.Role != ForServer:
 		return fail("only certificates of servers name a node")
 	case req.Lifetime <= 0:
@@ -153,7 +156,7 @@ func (a *Authority) Issue(req Request, now time.Time) (Pair, error) {
 		Subject:      pkix.Name{CommonName: name},
 		NotBefore:    now.Add(-clockSkew),
 		NotAfter:     now.Add(req.Lifetime),
-		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		DNSNames:     append([]string{name, "localhost"}, req.DNSNames...),
 		IPAddresses:  req.IPs,
@@ -220,9 +223,16 @@ func newSerial() *big.Int {
 	return new(big.Int).SetBytes(b)
 }
 
+// isLabel reports whether text can stand between the dots of a name.
+func isLabel(text string) bool { return label.MatchString(text) }
+
+var label = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}$`)
+
 func checkDomain(domain string) error {
-	if domain == "" || strings.Trim(domain, ".") != domain || strings.ContainsAny(domain, "/: ") {
-		return fmt.Errorf("domain %q must be a name such as \"consul\", without dots at its ends", domain)
+	for part := range strings.SplitSeq(domain, ".") {
+		if !isLabel(part) {
+			return fmt.Errorf("domain %q must be a name such as \"consul\", without dots at its ends", domain)
+		}
 	}
 	return nil
 }

@@ -90,7 +90,8 @@ func TestIssue(t *testing.T) {
 		want string
 	}{
 		{Request{Role: ForCLI, Node: "n1", Domain: "consul", Datacenter: "dc1", Lifetime: 1}, now, "only certificates of servers name a node"},
-		{Request{Role: ForCLI, Domain: "consul", Lifetime: 1}, now, "there is no datacenter"},
+		{Request{Role: ForCLI, Domain: "consul", Lifetime: 1}, now, `datacenter "" must be letters`},
+		{Request{Role: ForServer, Domain: "consul", Datacenter: "dc1", Node: "a/b", Lifetime: 1}, now, `node "a/b" must be letters`},
 		{Request{Role: ForCLI, Domain: "consul", Datacenter: "dc1"}, now, "it must be valid for a day at least"},
 		{Request{Role: ForCLI, Domain: ".", Datacenter: "dc1", Lifetime: 1}, now, `domain "." must be a name`},
 		{Request{Role: ForCLI, Domain: "consul", Datacenter: "dc1", Lifetime: 1}, now.Add(48 * time.Hour), "the authority has expired on"},
