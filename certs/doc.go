@@ -2,22 +2,20 @@
 // certificates can be replaced while connections live, and makes authorities
 // and certificates.
 //
-// The server port accepts and dials with an Identity:
+// The server port and the connections to it ask an Identity each time, so that
+// a reload reaches the next connection:
 //
 //	identity, warnings, err := certs.Load(settings)
-//
-//	// Accepting, after the first byte told TLS (0x16) from plain connections.
-//	// Plain ones are allowed while identity.PlainRPC().
-//	conn := tls.Server(raw, identity.ServerRPC("curia-rpc", "curia-raft"))
-//	err = conn.HandshakeContext(ctx)
-//	state := conn.ConnectionState()
-//	err = identity.CheckServer(&state, datacenter) // raft: peers must be servers; nil for a plain connection
-//
-//	// Dialing. Ask anew for each connection: a reload may turn TLS on or off.
-//	if c := identity.ClientRPC(datacenter, "curia-raft"); c != nil {
-//		conn := tls.Client(raw, c)
-//		err = conn.HandshakeContext(ctx)
+//	security := wire.Security{
+//		Accept: func() *tls.Config { return identity.ServerRPC() },
+//		Demand: func() bool { return !identity.PlainRPC() },
+//		Dial:   func(dc string) *tls.Config { return identity.ClientRPC(dc) },
+//		Server: func(s tls.ConnectionState) error { return identity.CheckServer(&s, ownDatacenter) },
 //	}
+//
+// Whoever accepts makes tls.Server(conn, identity.ServerRPC()), shakes hands, and
+// asks CheckServer before it lets the peer replicate the log. Whoever dials makes
+// tls.Client(conn, identity.ClientRPC(dc)), or speaks plainly if that is nil.
 //
 // # Owns
 //

@@ -39,18 +39,19 @@ func (i *Identity) Reload(s Settings) (warnings []string, err error) {
 	return warnings, nil
 }
 
-var errNoCertificate = errors.New("this agent has no certificate: set tls.internal_rpc.cert_file and key_file, or those of tls.defaults, to accept TLS")
-
 // ServerRPC is how the server port accepts TLS connections: with a client
 // certificate of the authorities if verify_incoming is set, without otherwise.
-// Protocols are those of ALPN. The config is never nil and stays current;
-// without a certificate its handshakes fail.
+// Protocols are those of ALPN. It is nil while this agent has no certificate:
+// ask anew for each connection, as a reload may bring one.
 func (i *Identity) ServerRPC(protocols ...string) *tls.Config {
+	if i.now.Load().rpc.cert == nil {
+		return nil
+	}
 	return i.accepting(protocols, func(l *loaded) *side { return &l.rpc })
 }
 
 // HTTPS is how the HTTPS listener accepts connections, over HTTP/2 or HTTP/1.1.
-// The config is never nil and stays current.
+// The config stays current. Without ServesHTTPS its handshakes fail.
 func (i *Identity) HTTPS() *tls.Config {
 	return i.accepting([]string{"h2", "http/1.1"}, func(l *loaded) *side { return &l.https })
 }
@@ -63,6 +64,8 @@ func (i *Identity) accepting(protocols []string, of func(*loaded) *side) *tls.Co
 		},
 	}
 }
+
+var errNoCertificate = errors.New("this agent has no certificate to accept TLS with: set cert_file and key_file")
 
 // serving is the config of one handshake.
 func (s *side) serving(protocols []string) (*tls.Config, error) {

@@ -168,7 +168,6 @@ func TestRPC(t *testing.T) {
 		{name: "raft without hostname", server: p.files("ca", "server", incoming), client: p.files("ca", "client", hostname)},
 		{name: "version", server: p.files("", "server", func(f *Files) { f.MinVersion = "TLSv1_3" }), client: p.files("ca", "", outgoing)},
 		{name: "suites", server: p.files("", "server", func(f *Files) { f.CipherSuites = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" }), client: p.files("ca", "", outgoing)},
-		{name: "no certificate", server: p.files("ca", ""), client: p.files("ca", "", outgoing), want: "this agent has no certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			i, _, err := Load(Settings{Datacenter: "dc1", Domain: "consul", RPC: c.server})
@@ -210,24 +209,24 @@ func TestPlain(t *testing.T) {
 	p := newPlace(t)
 	p.issue("server", p.authority("ca"), ForServer, "dc1")
 	type answer struct {
-		Dials, Accepts bool
-		Raft           string
+		Dials, Accepts, AcceptsTLS bool
+		Raft                       string
 	}
 	for _, c := range []struct {
 		name string
 		f    Files
 		want answer
 	}{
-		{"nothing", Files{}, answer{true, true, ""}},
-		{"a certificate", p.files("ca", "server"), answer{true, true, ""}},
-		{"outgoing", p.files("ca", "server", outgoing), answer{false, true, ""}},
-		{"incoming", p.files("ca", "server", incoming), answer{true, false, ""}},
-		{"hostname", p.files("ca", "server", hostname), answer{false, true, ""}},
-		{"all", p.files("ca", "server", incoming, hostname), answer{false, false,
+		{"nothing", Files{}, answer{true, true, false, ""}},
+		{"a certificate", p.files("ca", "server"), answer{true, true, true, ""}},
+		{"outgoing", p.files("ca", "server", outgoing), answer{false, true, true, ""}},
+		{"incoming", p.files("ca", "server", incoming), answer{true, false, true, ""}},
+		{"hostname", p.files("ca", "server", hostname), answer{false, true, true, ""}},
+		{"all", p.files("ca", "server", incoming, hostname), answer{false, false, true,
 			`the peer speaks without TLS: a server has to show a certificate for "server.dc1.consul"; set verify_outgoing there`}},
 	} {
 		i := rpc(t, c.f)
-		got := answer{i.ClientRPC("dc1") == nil, i.PlainRPC(), ""}
+		got := answer{i.ClientRPC("dc1") == nil, i.PlainRPC(), i.ServerRPC() != nil, ""}
 		if err := i.CheckServer(nil, "dc1"); err != nil {
 			got.Raft = err.Error()
 		}
