@@ -53,13 +53,13 @@ func networkSettings() []Setting {
 		{Key: "serf_wan", Flag: "serf-wan-bind", field: func(c *Config) any { return &c.Addresses.SerfWAN }, Aliases: []string{"serf_wan_bind"}, Doc: "Address for gossip between datacenters. `bind_addr` unless set."},
 		{Key: "addresses.dns", field: func(c *Config) any { return &c.Addresses.DNS }, Doc: "Addresses for DNS, instead of `client_addr`."},
 		{Key: "addresses.http", field: func(c *Config) any { return &c.Addresses.HTTP }, Doc: "Addresses for HTTP, instead of `client_addr`; also `unix:///path`."},
-		{Key: "addresses.https", Status: Accepted, field: func(c *Config) any { return &c.Addresses.HTTPS }, Doc: "Addresses for HTTPS, instead of `client_addr`; also `unix:///path`."},
+		{Key: "addresses.https", field: func(c *Config) any { return &c.Addresses.HTTPS }, Doc: "Addresses for HTTPS, instead of `client_addr`; also `unix:///path`."},
 		{Key: "addresses.grpc", Status: Accepted, field: func(c *Config) any { return &c.Addresses.GRPC }, Doc: "Addresses for gRPC, instead of `client_addr`."},
 		{Key: "addresses.grpc_tls", Kind: AddressList, Status: Accepted, Doc: "Addresses for gRPC with TLS, instead of `client_addr`."},
 		{Key: "addresses.rpc", Kind: String, Status: Removed, Doc: "Address of the CLI's former RPC port."},
 		{Key: "ports.dns", Flag: "dns-port", Default: 8600, field: func(c *Config) any { return &c.Ports.DNS }, Doc: "DNS, over UDP and TCP. -1 turns a port off."},
 		{Key: "ports.http", Flag: "http-port", Default: 8500, field: func(c *Config) any { return &c.Ports.HTTP }, Doc: "HTTP API and web UI."},
-		{Key: "ports.https", Flag: "https-port", Default: -1, Status: Accepted, field: func(c *Config) any { return &c.Ports.HTTPS }, Doc: "HTTP API and web UI with TLS."},
+		{Key: "ports.https", Flag: "https-port", Default: -1, field: func(c *Config) any { return &c.Ports.HTTPS }, Doc: "HTTP API and web UI with TLS. Needs `tls.https.cert_file` and `tls.https.key_file`."},
 		{Key: "ports.grpc", Flag: "grpc-port", Default: -1, Status: Accepted, field: func(c *Config) any { return &c.Ports.GRPC }, Doc: "gRPC for proxies and dataplanes."},
 		{Key: "ports.grpc_tls", Flag: "grpc-tls-port", Default: -1, Status: Accepted, field: func(c *Config) any { return &c.Ports.GRPCTLS }, Doc: "gRPC with TLS."},
 		{Key: "ports.server", Flag: "server-port", Default: 8300, field: func(c *Config) any { return &c.Ports.Server }, Doc: "Between servers and from clients to servers, over TCP."},
@@ -135,8 +135,8 @@ type Limits struct {
 
 func limitSettings() []Setting {
 	return []Setting{
-		{Key: "limits.http_max_conns_per_client", Default: 200, Reload: true, field: func(c *Config) any { return &c.Limits.HTTPMaxConnsPerClient }, Doc: "HTTP connections per client address. 0 = unlimited."},
-		{Key: "limits.https_handshake_timeout", Default: 5 * time.Second, Status: Accepted, field: func(c *Config) any { return &c.Limits.HTTPSHandshakeTimeout }, Doc: "Time for a TLS handshake on the HTTPS port."},
+		{Key: "limits.http_max_conns_per_client", Default: 200, Reload: true, field: func(c *Config) any { return &c.Limits.HTTPMaxConnsPerClient }, Doc: "Connections per client address on each HTTP and HTTPS address. 0 = unlimited."},
+		{Key: "limits.https_handshake_timeout", Default: 5 * time.Second, field: func(c *Config) any { return &c.Limits.HTTPSHandshakeTimeout }, Doc: "Time for a TLS handshake on the HTTPS port."},
 		{Key: "limits.kv_max_value_size", Default: 512 << 10, field: func(c *Config) any { return &c.Limits.KVMaxValueSize }, Doc: "Bytes that a value in the key/value store may have."},
 		{Key: "limits.txn_max_req_len", Default: 512 << 10, field: func(c *Config) any { return &c.Limits.TxnMaxReqLen }, Doc: "Bytes that the body of a transaction may have. Not less than `limits.kv_max_value_size`."},
 		{Key: "limits.rpc_handshake_timeout", Default: 5 * time.Second, Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Limits.RPCHandshakeTimeout }, Doc: "Time for the first bytes on the server port."},

@@ -100,7 +100,7 @@ var tlsGroups = []string{"defaults", "internal_rpc", "https", "grpc"}
 
 func tlsSettings() []Setting {
 	rows := []Setting{
-		{Key: "server_name", Status: Accepted, field: func(c *Config) any { return &c.TLS.ServerName }, Doc: "Name in this agent's certificate. The node name unless set."},
+		{Key: "server_name", Reload: true, field: func(c *Config) any { return &c.TLS.ServerName }, Doc: "Name that this agent's certificates should carry: a warning says when one does not."},
 		{Key: "tls_prefer_server_cipher_suites", Kind: Bool, Status: Removed, Doc: "The server's preference always wins."},
 	}
 	for _, group := range tlsGroups {
@@ -128,9 +128,19 @@ func tlsListenerSettings(group string) []Setting {
 	for i := range rows {
 		s := &rows[i]
 		s.Aliases = tlsAliases[group+"."+s.Key]
-		s.Key, s.Status, s.Reload = "tls."+group+"."+s.Key, Accepted, true
+		s.Status, s.Reload = tlsStatus(group, s.Key), true
+		s.Key = "tls." + group + "." + s.Key
 	}
 	return rows
+}
+
+// tlsStatus: HTTPS has certificates; the server port and gRPC have none yet,
+// and agents connect to nobody over HTTPS.
+func tlsStatus(group, key string) Status {
+	if group == "grpc" || group == "internal_rpc" || key == "verify_outgoing" {
+		return Accepted
+	}
+	return Effective
 }
 
 // tlsAliases are the flat keys of versions that had one listener's worth of settings for all.

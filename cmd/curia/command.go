@@ -60,6 +60,9 @@ var groups = []struct{ name, line string }{
 	{"services", "Register and remove services of the agent."},
 	{"session", "List, create and destroy sessions."},
 	{"snapshot", "Save and restore the state of a datacenter."},
+	{"tls", "Make certificate authorities and certificates."},
+	{"tls ca", "Make certificate authorities."},
+	{"tls cert", "Make certificates."},
 }
 
 // commands is the whole table, in the order of the help.
@@ -69,7 +72,7 @@ func commands() []command {
 		agentCommands, kvCommands, catalogCommands, clusterCommands, localCommands, poolCommands, eventCommands,
 		operatorCommands, keyringCommands, rttCommands, configCommands, sessionCommands, snapshotCommands, toolCommands,
 		lockCommands, watchCommands, monitorCommands,
-		aclTokenCommands, aclPolicyCommands, aclRoleCommands,
+		aclTokenCommands, aclPolicyCommands, aclRoleCommands, tlsCommands,
 	} {
 		out = append(out, some...)
 	}

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -75,6 +78,9 @@ func report(program string, w io.Writer, err error) int {
 func remedy(program string, err error) string {
 	var unreachable *client.UnreachableError
 	if errors.As(err, &unreachable) {
+		if text := remedyTLS(err); text != "" {
+			return text
+		}
 		return fmt.Sprintf("; start an agent with \"%s agent -dev\", or name another with -http-addr or CURIA_HTTP_ADDR", program)
 	}
 	switch api.KindOf(err) {
@@ -84,6 +90,25 @@ func remedy(program string, err error) string {
 		return "; wait for an election, or read with -stale what this agent knows"
 	case api.NoPath:
 		return fmt.Sprintf("; see \"%s catalog datacenters\"", program)
+	}
+	return ""
+}
+
+// remedyTLS says what to do where an agent is there, and TLS is between us.
+func remedyTLS(err error) string {
+	var plain tls.RecordHeaderError
+	var unknown x509.UnknownAuthorityError
+	var otherName x509.HostnameError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &plain):
+		return "; it speaks HTTP there: use http:// in the address, and no CONSUL_HTTP_SSL"
+	case errors.As(err, &unknown):
+		return "; name the authority of its certificate with -ca-file or CONSUL_CACERT"
+	case errors.As(err, &otherName):
+		return "; name the agent as its certificate does, in the address or with -tls-server-name"
+	case errors.As(err, &op) && op.Op == "remote error": // an alert of TLS
+		return "; show a certificate that it accepts with -client-cert and -client-key, or CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY"
 	}
 	return ""
 }

@@ -144,6 +144,9 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) e
 	if err != nil {
 		return err
 	}
+	if err := n.reloadTLS(old, next); err != nil {
+		return err
+	}
 	if err := n.agent.Configure(services, checks); err != nil {
 		return err
 	}
@@ -184,16 +187,15 @@ func untilDone(ctx context.Context, err error) error {
 
 // node is an assembled agent.
 type node struct {
-	id        string
-	log       *slog.Logger
-	metrics   *metrics.Registry
-	conns     *wire.Conns
-	router    *wire.Router
-	serving   *serving // nil in a client agent
-	agent     *agent.Agent
-	watches   *watch.Set
-	http      *http.Server
-	listeners []listener
+	id      string
+	log     *slog.Logger
+	metrics *metrics.Registry
+	conns   *wire.Conns
+	router  *wire.Router
+	serving *serving // nil in a client agent
+	agent   *agent.Agent
+	watches *watch.Set
+	web
 	dns       *dnsapi.Server
 	questions *dnsSockets
 	pools     *pools
@@ -216,10 +218,17 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 			release()
 		}
 	}()
+	doubts, err := n.loadTLS(cfg)
+	if err != nil {
+		return nil, err
+	}
 	if err := n.openSockets(cfg); err != nil {
 		return nil, err
 	}
 	banner(out, cfg, n)
+	for _, d := range doubts {
+		log.Warn(d)
+	}
 	if n.pools, err = openPools(cfg, n.id, log); err != nil {
 		return nil, err
 	}
@@ -261,10 +270,13 @@ func (n *node) openSockets(cfg *config.Config) (err error) {
 	if err := n.openDataDir(cfg); err != nil {
 		return err
 	}
-	if n.listeners, err = listenHTTP(cfg); err != nil {
+	n.undo = append(n.undo, n.closeListeners)
+	if err := n.listenHTTP(cfg); err != nil {
 		return err
 	}
-	n.undo = append(n.undo, n.closeListeners)
+	if err := n.listenHTTPS(cfg); err != nil {
+		return err
+	}
 	if n.questions, err = listenDNS(cfg); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/user"
@@ -29,28 +30,28 @@ func (n *node) closeListeners() {
 	}
 }
 
-// listenHTTP opens the sockets of the HTTP API.
-func listenHTTP(cfg *config.Config) ([]listener, error) {
-	var out []listener
+// listenHTTP opens the sockets of the HTTP API. Without a port only those that
+// are files are left.
+func (n *node) listenHTTP(cfg *config.Config) error {
 	for _, addr := range cfg.Addresses.HTTP {
-		l, name, err := listen(addr, cfg)
-		if err != nil {
-			for _, open := range out {
-				_ = open.Close()
-			}
-			return nil, fmt.Errorf("cannot listen for HTTP on %s: %w; choose another with -http-port, -client or addresses.http", name, err)
+		if cfg.Ports.HTTP < 1 && !strings.HasPrefix(addr, "unix://") {
+			continue
 		}
-		out = append(out, listener{limitConns(l, cfg.Limits.HTTPMaxConnsPerClient), name})
+		l, name, err := listen(addr, cfg.Ports.HTTP, cfg)
+		if err != nil {
+			return fmt.Errorf("cannot listen for HTTP on %s: %w; choose another with -http-port, -client or addresses.http", name, err)
+		}
+		n.listeners = append(n.listeners, listener{limitConns(l, cfg.Limits.HTTPMaxConnsPerClient, tooManyConns), name})
 	}
-	return out, nil
+	return nil
 }
 
-func listen(addr string, cfg *config.Config) (net.Listener, string, error) {
+func listen(addr string, port int, cfg *config.Config) (net.Listener, string, error) {
 	if path, ok := strings.CutPrefix(addr, "unix://"); ok {
 		l, err := listenUnix(path, cfg.UnixSockets)
 		return l, addr, err
 	}
-	name := net.JoinHostPort(addr, strconv.Itoa(cfg.Ports.HTTP))
+	name := net.JoinHostPort(addr, strconv.Itoa(port))
 	l, err := net.Listen("tcp", name)
 	return l, name, err
 }
@@ -116,20 +117,22 @@ func ownSocket(path string, u config.UnixSockets) error {
 }
 
 // limitedListener bounds the connections of each client address. Those over the
-// bound are answered with 429 and closed.
+// bound are answered with a refusal and closed.
 type limitedListener struct {
 	net.Listener
-	most int
-	mu   sync.Mutex
-	open map[string]int
+	most    int
+	refusal string
+	mu      sync.Mutex
+	open    map[string]int
 }
 
-// limitConns bounds the connections of each client; most is 0 for no bound.
-func limitConns(l net.Listener, most int) net.Listener {
+// limitConns bounds the connections of each client; most is 0 for no bound. The
+// refusal is what others get, "" under TLS.
+func limitConns(l net.Listener, most int, refusal string) net.Listener {
 	if most <= 0 || l.Addr().Network() == "unix" {
 		return l
 	}
-	return &limitedListener{Listener: l, most: most, open: map[string]int{}}
+	return &limitedListener{Listener: l, most: most, refusal: refusal, open: map[string]int{}}
 }
 
 const tooManyConns = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" +
@@ -152,7 +155,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if !over {
 			return &limitedConn{Conn: c, done: func() { l.release(host) }}, nil
 		}
-		_, _ = c.Write([]byte(tooManyConns))
+		_, _ = io.WriteString(c, l.refusal)
 		_ = c.Close()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -70,7 +71,7 @@ func validate(_ context.Context, c *call) error {
 		Files: c.Args().Slice(), Format: config.Format(c.String("config-format")),
 	})
 	if err == nil {
-		err = checkDefinitions(cfg)
+		err = errors.Join(checkDefinitions(cfg), tlsSettings(cfg, cfg.Ports.HTTPS).Check())
 	}
 	if err != nil {
 		text := strings.Split(err.Error(), "\n")
