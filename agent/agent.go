@@ -188,7 +188,7 @@ func (a *Agent) reload(context.Context, *api.None) (api.Nothing, error) {
 
 // localStats counts what the agent has.
 func (a *Agent) localStats() map[string]string {
-	services, checks, _ := a.local.rows()
+	services, checks := a.local.rows()
 	ttls, monitors := 0, 0
 	for _, c := range checks {
 		switch c.Type {

@@ -146,14 +146,10 @@ func (a *Agent) checkOptions(token string) check.Options {
 	return o
 }
 
-// aliasedHere tells an alias about a service of this node.
+// aliasedHere tells an alias about a service of this node, or the node.
 func (a *Agent) aliasedHere(service string) check.Aliased {
-	services, checks, changed := a.local.rows()
-	out := check.Aliased{Node: a.cfg.Node.Node, Checks: checks, Changed: changed}
-	for _, s := range services {
-		out.ServiceFound = out.ServiceFound || s.ID == service
-	}
-	return out
+	found, checks, changed := a.local.followed(service)
+	return check.Aliased{Node: a.cfg.Node.Node, Checks: checks, ServiceFound: found, Changed: changed}
 }
 
 // reapCritical removes services whose checks have been critical for too long

@@ -160,7 +160,7 @@ func (l *local) compareServices(known *api.NodeServices, node *api.Node) {
 			row := *s.row
 			row.Tags = known.Tags
 			s.row = &row
-			l.touch()
+			l.touch(id)
 		}
 		if known != nil && sameService(s.row, known) {
 			delete(l.staleServices, id)
