@@ -5,30 +5,20 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
-	"time"
 
 	"curia/api"
 )
 
-// Times of anti-entropy ("Anti-Entropy").
-const (
-	syncEvery = time.Minute            // between comparisons of all that there is, and up to twice that
-	retryMin  = 500 * time.Millisecond // after the first failure
-	retryMax  = 15 * time.Second       // after several
-	syncWait  = time.Second            // that a registration waits to see itself in the catalog
-	callWait  = 10 * time.Second       // for one answer of the catalog
-)
-
 // syncer wakes the loop that keeps the catalog in step.
 type syncer struct {
-	wake  chan struct{}        // of size 1: something changed
-	waits chan chan<- struct{} // who waits for the next pass to end
+	wake   chan struct{}        // of size 1: something changed
+	joined chan struct{}        // of size 1: there is another server
+	waits  chan chan<- struct{} // who waits for the next pass to end
 }
 
 func newSyncer() *syncer {
-	return &syncer{wake: make(chan struct{}, 1), waits: make(chan chan<- struct{})}
+	return &syncer{wake: make(chan struct{}, 1), joined: make(chan struct{}, 1), waits: make(chan chan<- struct{})}
 }
 
 // kick lets the loop push what changed. It never blocks.
@@ -67,14 +57,17 @@ func (a *Agent) pushed(ctx context.Context) {
 // changes at once.
 func (a *Agent) syncLoop(ctx context.Context) error {
 	full, retry := true, retryMin
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	next := newAlarm(0)
+	defer next.Stop()
 	for {
 		var waiting chan<- struct{}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-timer.C:
+		case <-a.sync.joined:
+			next.hurry(a.spread(joinWait))
+			continue
+		case <-next.C:
 			full = true
 		case <-a.sync.wake:
 		case waiting = <-a.sync.waits:
@@ -91,11 +84,11 @@ func (a *Agent) syncLoop(ctx context.Context) error {
 				a.log.Warn("cannot bring the catalog in step, trying again", "err", err)
 			}
 			full = true
-			timer.Reset(retry + rand.N(retry))
+			next.set(retry + a.spread(retry))
 			retry = min(2*retry, retryMax)
 		case full:
 			full, retry = false, retryMin
-			timer.Reset(syncEvery + rand.N(syncEvery))
+			next.set(syncEvery + a.spread(syncEvery))
 		}
 	}
 }

@@ -163,6 +163,9 @@ func (p *pools) hear(e gossip.Event, a *agent.Agent) {
 		return
 	}
 	p.heard()
+	if e.Kind == gossip.Joined && e.Member.Tags["role"] == "consul" && e.Member.Name != p.cfg.Node.Name {
+		a.ServerJoined()
+	}
 	select {
 	case p.flooded <- struct{}{}:
 	default: // it will look
