@@ -51,7 +51,8 @@ type option struct {
 	flags  []string       // after "agent"
 	dir    string         // of the data; empty: a new one
 	attr   *syscall.SysProcAttr
-	name   string // of the binary; empty: curia
+	name   string   // of the binary; empty: curia
+	env    []string // more of it, like "A=b"
 }
 
 // prepare makes an agent that does not run yet.
@@ -126,6 +127,7 @@ func (a *agent) launch() {
 	}
 	a.cmd = exec.Command(name, append([]string{"agent", "-config-file=" + a.conf}, a.as.flags...)...)
 	a.cmd.Stdout, a.cmd.Stderr = out, out
+	a.cmd.Env = append(os.Environ(), a.as.env...)
 	if a.as.attr != nil {
 		attr := *a.as.attr
 		a.cmd.SysProcAttr = &attr
