@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 
@@ -184,20 +183,6 @@ func (n *node) saveSnapshot(w http.ResponseWriter, r *http.Request, req *api.Req
 
 func (n *node) restoreSnapshot(_ http.ResponseWriter, r *http.Request, req *api.Request) error {
 	return n.upstream().RestoreSnapshot(context.WithoutCancel(r.Context()), n.agent.WithDefaults(req), r.Body)
-}
-
-// openLog makes the log: to out, and to a file if one is named.
-func openLog(cfg *config.Config, level *slog.LevelVar, out io.Writer) (*slog.Logger, func(), error) {
-	setLevel(level, cfg.Log.Level)
-	done := func() {}
-	if cfg.Log.File != "" {
-		f, err := os.OpenFile(cfg.Log.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-		if err != nil {
-			return nil, nil, fmt.Errorf("log_file: %w", err)
-		}
-		out, done = io.MultiWriter(out, f), func() { _ = f.Close() }
-	}
-	return slog.New(newLogTee(logHandler(out, level, cfg.Log.JSON))), done, nil
 }
 
 // logHandler writes events as text, or as JSON.
