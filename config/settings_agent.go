@@ -51,6 +51,7 @@ type Leave struct {
 type Process struct {
 	PIDFile    string // "" = none
 	AutoReload bool
+	Files      []string // that the configuration was read from, and directories of them
 }
 
 func agentSettings() []Setting {
@@ -72,7 +73,7 @@ func agentSettings() []Setting {
 		{Key: "leave_on_terminate", field: func(c *Config) any { return &c.Leave.OnTerminate }, Doc: "Leave the cluster on SIGTERM. False on servers, true on clients unless set."},
 		{Key: "skip_leave_on_interrupt", field: func(c *Config) any { return &c.Leave.SkipOnInterrupt }, Doc: "Do not leave the cluster on SIGINT. True on servers, false on clients unless set."},
 		{Key: "pid_file", Flag: "pid-file", field: func(c *Config) any { return &c.Process.PIDFile }, Doc: "File that holds the process ID while the agent runs."},
-		{Key: "auto_reload_config", Flag: "auto-reload-config", Status: Accepted, field: func(c *Config) any { return &c.Process.AutoReload }, Doc: "Reload when a configuration file changes."},
+		{Key: "auto_reload_config", Flag: "auto-reload-config", field: func(c *Config) any { return &c.Process.AutoReload }, Doc: "Reload when a configuration file changes."},
 		{Key: "disable_update_check", Kind: Bool, Doc: "No effect: Curia never looks for updates."},
 		{Key: "disable_anonymous_signature", Kind: Bool, Doc: "No effect: Curia never looks for updates."},
 	}

@@ -281,6 +281,9 @@ func (n *node) run(ctx context.Context, cfg *config.Config) error {
 	}
 	n.pools.run(ctx, group, n.agent)
 	group.Go(func() error { return paceGarbage(ctx) })
+	if p := cfg.Process; p.AutoReload {
+		group.Go(func() error { return n.reloadOnChange(ctx, p.Files) })
+	}
 	group.Go(func() error { return untilDone(ctx, n.agent.Run(ctx)) })
 	group.Go(func() error { return untilDone(ctx, n.watches.Run(ctx)) })
 	group.Go(func() error { return n.dns.Run(ctx, n.questions.packets, n.questions.streams) })

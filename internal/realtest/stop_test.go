@@ -87,6 +87,17 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestAutoReload changes the configuration and tells the agent nothing.
+func TestAutoReload(t *testing.T) {
+	t.Parallel()
+	a := start(t, option{config: map[string]any{"auto_reload_config": true}})
+	a.configure(map[string]any{"services": []any{map[string]any{"name": "new"}}})
+	a.awaits(map[string]string{"/v1/agent/services": "new", "/v1/catalog/services": "consul new"})
+	a.configure(map[string]any{"no_such_key": true})
+	eventually(t, thingWait, func() error { return a.said("no_such_key") })
+	a.awaits(map[string]string{"/v1/agent/services": "new"})
+}
+
 // said reports whether the log has a text, as an error if not.
 func (a *agent) said(text string) error {
 	if !strings.Contains(a.output(), text) {
