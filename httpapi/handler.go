@@ -33,6 +33,9 @@ type Config struct {
 	// MaxValue bounds the value of a key, MaxTxn the body of a transaction, both
 	// in bytes; 0 means 512 KiB.
 	MaxValue, MaxTxn int
+	// DiscoveryMaxStale is the age up to which any server may answer reads of the
+	// catalog and of health that do not say otherwise; 0: the leader is asked.
+	DiscoveryMaxStale time.Duration
 	// Raw holds the functions of raw verbs.
 	Raw map[*api.Op]RawFunc
 	// Observe, when not nil, is told how long each call took.

@@ -116,6 +116,7 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 	hc := httpapi.Config{
 		Headers: cfg.HTTP.ResponseHeaders, Blocked: cfg.HTTP.BlockEndpoints,
 		MaxValue: cfg.Limits.KVMaxValueSize, MaxTxn: cfg.Limits.TxnMaxReqLen,
+		DiscoveryMaxStale: cfg.Query.DiscoveryMaxStale,
 	}
 	if cfg.ACL.Enabled {
 		hc.DefaultPolicy = cfg.ACL.DefaultPolicy
