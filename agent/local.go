@@ -15,6 +15,8 @@ import (
 // the truth about them: the catalog follows. Safe for concurrent use. No other
 // lock is taken under its own, not even by what it calls.
 type local struct {
+	live atomic.Pointer[live] // stored under the lock
+
 	mu       sync.Mutex
 	services map[string]*localService
 	checks   map[string]*localCheck
@@ -60,6 +62,28 @@ func newLocal() *local {
 		goneServices: map[string]string{}, goneChecks: map[string]string{},
 		news: map[string]chan struct{}{},
 	}
+}
+
+// adjust changes what the agent says of the node; the catalog will follow.
+func (l *local) adjust(to *live) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live.Store(to)
+	l.staleNode = true
+}
+
+// nodeWritten notes that the catalog has the node as it was, and maybe is.
+func (l *local) nodeWritten(as *live) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.staleNode = l.staleNode && l.live.Load() != as
+}
+
+// nodeIsStale reports whether the node is to be written.
+func (l *local) nodeIsStale() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.staleNode
 }
 
 // touch wakes who waits for news of a service. What changes about the node, or a

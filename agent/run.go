@@ -123,7 +123,7 @@ func (a *Agent) ttl(c *localCheck) *check.TTL {
 // report takes a result of a check. TTL checks call it while they hold a lock of
 // their own: nothing here may ask or stop a check.
 func (a *Agent) report(c *localCheck, r check.Result) {
-	if a.cfg.Checks.DiscardOutput {
+	if a.local.live.Load().discard {
 		r.Output = ""
 	}
 	if a.local.result(c, r, a.cfg.Checks.UpdateInterval, a.sync.kick) == now {

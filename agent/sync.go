@@ -126,7 +126,7 @@ func (a *Agent) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.local.compareServices(known, &a.cfg.Node)
+	a.local.compareServices(known, &a.local.live.Load().node)
 	a.local.compareChecks(checks)
 	return nil
 }
@@ -205,7 +205,11 @@ func sameCheck(a, b *api.Check, outputDeferred bool) bool {
 // not keep it from the rest; that it cannot be asked ends the pass.
 func (a *Agent) push(ctx context.Context) error {
 	var refused error
-	for _, e := range a.local.errands(&a.cfg.Node) {
+	live := a.local.live.Load()
+	for _, e := range a.local.errands(&live.node) {
+		if e.nodeAlone && !a.local.nodeIsStale() {
+			continue
+		}
 		var err error
 		if e.register != nil {
 			_, err = ask(ctx, a, api.CatalogRegister, *e.register, cmp.Or(e.token, a.tokens.get("agent")))
@@ -224,6 +228,9 @@ func (a *Agent) push(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", e.what, err)
 			}
+			if e.register != nil {
+				a.local.nodeWritten(live)
+			}
 		}
 		e.done()
 	}
@@ -236,11 +243,12 @@ type errand struct {
 	register   *api.RegisterArgs
 	deregister *api.DeregisterArgs
 	token      string
+	nodeAlone  bool   // of no use when another one has written the node
 	done       func() // notes that it was carried out
 }
 
 // errands lists the writes that bring the catalog in step: removals, services
-// with their checks, other checks, in this order.
+// with their checks, other checks, the node, in this order.
 func (l *local) errands(node *api.Node) []errand {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -267,14 +275,16 @@ func (l *local) errands(node *api.Node) []errand {
 	for _, c := range alone {
 		out = append(out, l.registration("register check "+c.row.CheckID, node, nil, c))
 	}
-	if l.staleNode && len(out) == len(l.goneChecks)+len(l.goneServices) {
-		out = append(out, l.registration("register node "+node.Node, node, nil))
+	if l.staleNode {
+		e := l.registration("register node "+node.Node, node, nil)
+		e.nodeAlone = true
+		out = append(out, e)
 	}
 	return out
 }
 
 func removal(what string, d api.Deregistration, token string, done func()) errand {
-	return errand{what, nil, &api.DeregisterArgs{Deregistration: d}, token, done}
+	return errand{what: what, deregister: &api.DeregisterArgs{Deregistration: d}, token: token, done: done}
 }
 
 // forgotten notes that a removal was carried out.
@@ -309,7 +319,6 @@ func (l *local) registration(what string, node *api.Node, s *localService, check
 	e.done = func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.staleNode = false
 		if s != nil && s.row == service && l.staleServices[service.ID] == s {
 			delete(l.staleServices, service.ID)
 		}
