@@ -144,6 +144,10 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) e
 	if err != nil {
 		return err
 	}
+	rules, err := httpRules(next)
+	if err != nil {
+		return err
+	}
 	if err := n.agent.Configure(services, checks); err != nil {
 		return err
 	}
@@ -158,6 +162,14 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) e
 	setLevel(level, next.Log.Level)
 	setMetricRules(n.metrics, next, log)
 	n.agent.SetTokens(agentTokens(next))
+	n.agent.Adjust(adjustable(next, n.id))
+	n.http.api.SetRules(rules)
+	n.setConnLimit(next.Limits.HTTPMaxConnsPerClient)
+	if n.serving != nil {
+		if err := n.serving.replica.Tune(uint64(next.Raft.SnapshotThreshold), uint64(next.Raft.TrailingLogs), next.Raft.SnapshotInterval); err != nil {
+			log.Warn("part of the configuration was not taken over", "err", err)
+		}
+	}
 	n.dns.Configure(n.dnsConfig(old, next))
 	log.Info("configuration reloaded")
 	return nil
@@ -192,7 +204,7 @@ type node struct {
 	serving   *serving // nil in a client agent
 	agent     *agent.Agent
 	watches   *watch.Set
-	http      *http.Server
+	http      *httpFace
 	listeners []listener
 	dns       *dnsapi.Server
 	questions *dnsSockets

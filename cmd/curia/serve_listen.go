@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/google/uuid"
@@ -119,17 +120,28 @@ func ownSocket(path string, u config.UnixSockets) error {
 // bound are answered with 429 and closed.
 type limitedListener struct {
 	net.Listener
-	most int
+	most atomic.Int64 // 0 or less: no bound
 	mu   sync.Mutex
-	open map[string]int
+	open map[string]int64
 }
 
 // limitConns bounds the connections of each client; most is 0 for no bound.
 func limitConns(l net.Listener, most int) net.Listener {
-	if most <= 0 || l.Addr().Network() == "unix" {
+	if l.Addr().Network() == "unix" {
 		return l
 	}
-	return &limitedListener{Listener: l, most: most, open: map[string]int{}}
+	limited := &limitedListener{Listener: l, open: map[string]int64{}}
+	limited.most.Store(int64(most))
+	return limited
+}
+
+// setConnLimit changes the bound of all sockets.
+func (n *node) setConnLimit(most int) {
+	for _, l := range n.listeners {
+		if limited, ok := l.Listener.(*limitedListener); ok {
+			limited.most.Store(int64(most))
+		}
+	}
 }
 
 const tooManyConns = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" +
@@ -144,7 +156,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		}
 		host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
 		l.mu.Lock()
-		over := l.open[host] >= l.most
+		most := l.most.Load()
+		over := most > 0 && l.open[host] >= most
 		if !over {
 			l.open[host]++
 		}

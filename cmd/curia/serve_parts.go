@@ -111,10 +111,20 @@ func selfConfig(cfg *config.Config, id string) map[string]any {
 	}
 }
 
+// httpFace is the HTTP API at work.
+type httpFace struct {
+	*http.Server
+	api *httpapi.Handler
+}
+
 // httpServer makes the HTTP API.
-func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
+func (n *node) httpServer(cfg *config.Config) (*httpFace, error) {
+	rules, err := httpRules(cfg)
+	if err != nil {
+		return nil, err
+	}
 	hc := httpapi.Config{
-		Headers: cfg.HTTP.ResponseHeaders, Blocked: cfg.HTTP.BlockEndpoints,
+		Rules:    rules,
 		MaxValue: cfg.Limits.KVMaxValueSize, MaxTxn: cfg.Limits.TxnMaxReqLen,
 		DiscoveryMaxStale: cfg.Query.DiscoveryMaxStale,
 	}
@@ -122,13 +132,6 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 		hc.DefaultPolicy = cfg.ACL.DefaultPolicy
 	} else {
 		hc.Off = []string{"/v1/acl/", "/v1/agent/token/"}
-	}
-	for _, cidr := range cfg.HTTP.AllowWriteFrom {
-		p, err := netip.ParsePrefix(cidr)
-		if err != nil {
-			return nil, fmt.Errorf("http_config.allow_write_http_from: %w", err)
-		}
-		hc.WriteFrom = append(hc.WriteFrom, p)
 	}
 	hc.Raw = map[*api.Op]httpapi.RawFunc{
 		api.SnapshotSave.Op:    n.saveSnapshot,
@@ -138,7 +141,8 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 		api.AgentMonitor.Op:    n.monitor,
 	}
 	hc.Observe = n.metrics.Observe
-	handler := http.Handler(httpapi.New(hc, n.agent, n.log))
+	face := httpapi.New(hc, n.agent, n.log)
+	handler := http.Handler(face)
 	if cfg.Log.EnableDebug {
 		handler = withProfiles(handler)
 	}
@@ -147,7 +151,20 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 		MaxHeaderBytes: cfg.HTTP.MaxHeaderBytes, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 	srv.RegisterOnShutdown(n.tee().stop)
-	return srv, nil
+	return &httpFace{srv, face}, nil
+}
+
+// httpRules are the settings of the HTTP API that can change while it runs.
+func httpRules(cfg *config.Config) (httpapi.Rules, error) {
+	rules := httpapi.Rules{Headers: cfg.HTTP.ResponseHeaders, Blocked: cfg.HTTP.BlockEndpoints}
+	for _, cidr := range cfg.HTTP.AllowWriteFrom {
+		p, err := netip.ParsePrefix(cidr)
+		if err != nil {
+			return rules, fmt.Errorf("http_config.allow_write_http_from: %w", err)
+		}
+		rules.WriteFrom = append(rules.WriteFrom, p)
+	}
+	return rules, nil
 }
 
 // withProfiles answers /debug/pprof/ beside the API (enable_debug).
