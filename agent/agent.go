@@ -97,6 +97,7 @@ func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
 		local: newLocal(), sync: newSyncer(), states: newStates(cfg.DataDir, log), events: newEventBuffer(),
 		tokens: newTokenStore(cfg.Tokens, cfg.Node.Node), started: make(chan struct{}), ended: make(chan struct{}), draining: make(chan struct{}),
 	}
+	a.local.live.Store(&live{cfg.Node, cfg.About.Meta, cfg.Checks.DiscardOutput, cfg.PersistTokens})
 	bind(a, api.AgentSelf, a.self)
 	bindAs(a, api.AgentMembers, a.members)
 	bind(a, api.AgentHost, a.host)
@@ -162,7 +163,7 @@ func (a *Agent) members(_ context.Context, who caller, q *api.MembersArgs) ([]*a
 // self tells the agent's configuration, member entry and statistics.
 func (a *Agent) self(context.Context, *api.None) (*api.Self, error) {
 	s := &api.Self{
-		Config: a.cfg.About.Config, DebugConfig: a.cfg.About.Debug, Meta: a.cfg.About.Meta,
+		Config: a.cfg.About.Config, DebugConfig: a.cfg.About.Debug, Meta: a.local.live.Load().meta,
 		Coord: a.coordinate(),
 		Stats: runtimeStats(),
 	}
@@ -187,7 +188,7 @@ func (a *Agent) reload(context.Context, *api.None) (api.Nothing, error) {
 
 // localStats counts what the agent has.
 func (a *Agent) localStats() map[string]string {
-	services, checks, _ := a.local.rows()
+	services, checks := a.local.rows()
 	ttls, monitors := 0, 0
 	for _, c := range checks {
 		switch c.Type {

@@ -101,3 +101,21 @@ func (l *local) checksFromFiles(keep map[string]bool) []string {
 	}
 	return out
 }
+
+// live is what can change of a Config while the agent runs. It is replaced as a
+// whole.
+type live struct {
+	node             api.Node
+	meta             map[string]string // that agent/self tells
+	discard, persist bool              // DiscardOutput, PersistTokens
+}
+
+// Adjust takes over what can change while the agent runs: the metadata of the
+// node, DiscardOutput and PersistTokens. The rest of the Config is not looked at.
+// It may be called at any time.
+func (a *Agent) Adjust(next Config) {
+	node := a.cfg.Node
+	node.Meta = next.Node.Meta
+	a.local.adjust(&live{node, next.About.Meta, next.Checks.DiscardOutput, next.PersistTokens})
+	a.sync.kick()
+}

@@ -117,3 +117,20 @@ func TestFilesAfterRegistration(t *testing.T) {
 		same(t, "services in the catalog", len(r.catalog.nodes["n1"].services), 0)
 	})
 }
+
+// TestAdjust changes what can change while the agent runs.
+func TestAdjust(t *testing.T) {
+	play(t, nil, func(t *testing.T, r *rig) {
+		r.check(`{"ID":"c","Name":"c","TTL":"24h","Status":"passing"}`)
+		r.update("c", api.Passing, "before")
+		pass(time.Second)
+		r.catalog.taken()
+		meta := map[string]string{"rack": "b"}
+		r.Adjust(Config{Node: api.Node{Meta: meta}, About: About{Meta: meta}, Checks: Checks{DiscardOutput: true}})
+		r.wrote("after other metadata", "register token=agent")
+		same(t, "node in the catalog", r.catalog.nodes["n1"].node, api.Node{ID: "id1", Node: "n1", Address: "10.0.0.1", Meta: meta})
+		same(t, "what the agent tells", r.must(api.AgentSelf.Op, &api.None{}).(*api.Self).Meta, meta)
+		r.update("c", api.Passing, "after")
+		same(t, "states", r.said(), map[string]string{"c": "passing"})
+	})
+}

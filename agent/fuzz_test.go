@@ -68,7 +68,7 @@ func FuzzRegister(f *testing.F) {
 			}
 		}
 		restored(t, r)
-		services, checks, _ := r.local.rows()
+		services, checks := r.local.rows()
 		for _, s := range services {
 			_, _ = r.ask(api.LocalHealthByID.Op, &api.LocalHealthArgs{Service: s.ID, Format: "text"}, "")
 			r.must(api.LocalServiceDeregister.Op, &api.LocalServiceID{ID: s.ID})
@@ -76,7 +76,7 @@ func FuzzRegister(f *testing.F) {
 		for _, c := range checks {
 			r.must(api.LocalCheckDeregister.Op, &api.LocalCheckID{ID: c.CheckID})
 		}
-		if services, checks, _ := r.local.rows(); len(services)+len(checks) > 0 {
+		if services, checks := r.local.rows(); len(services)+len(checks) > 0 {
 			t.Errorf("after %q and its removal there are %d services and %d checks", body, len(services), len(checks))
 		}
 	})
@@ -87,7 +87,7 @@ func FuzzRegister(f *testing.F) {
 func restored(t *testing.T, r *rig) {
 	t.Helper()
 	next := newRig(t, r.catalog, nil)
-	services, _, _ := r.local.rows()
+	services, _ := r.local.rows()
 	for _, s := range services {
 		var saved savedService
 		reread(t, savedService{Service: s}, &saved)
@@ -100,8 +100,8 @@ func restored(t *testing.T, r *rig) {
 			t.Errorf("restore check %s: %v", jsonOf(t, saved), err)
 		}
 	}
-	servicesAfter, checksAfter, _ := next.local.rows()
-	_, checks, _ := r.local.rows()
+	servicesAfter, checksAfter := next.local.rows()
+	_, checks := r.local.rows()
 	for _, c := range append(checks, checksAfter...) {
 		c.Status = ""
 	}

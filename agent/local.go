@@ -15,6 +15,8 @@ import (
 // the truth about them: the catalog follows. Safe for concurrent use. No other
 // lock is taken under its own, not even by what it calls.
 type local struct {
+	live atomic.Pointer[live] // stored under the lock
+
 	mu       sync.Mutex
 	services map[string]*localService
 	checks   map[string]*localCheck
@@ -24,7 +26,9 @@ type local struct {
 	staleNode     bool
 	// gone is what is to be removed from the catalog, with the token to do it.
 	goneServices, goneChecks map[string]string
-	changed                  chan struct{} // closed and replaced by every change
+	// news has a channel for each service that somebody waits for, closed by what
+	// changes about it or its checks; the one without a name is the node.
+	news map[string]chan struct{}
 }
 
 // localService is a service of this agent. Its row is immutable; the rest is
@@ -56,14 +60,52 @@ func newLocal() *local {
 		services: map[string]*localService{}, checks: map[string]*localCheck{},
 		staleServices: map[string]*localService{}, staleChecks: map[string]*localCheck{},
 		goneServices: map[string]string{}, goneChecks: map[string]string{},
-		changed: make(chan struct{}),
+		news: map[string]chan struct{}{},
 	}
 }
 
-// touch wakes who waits for a change. It needs the lock.
-func (l *local) touch() {
-	close(l.changed)
-	l.changed = make(chan struct{})
+// adjust changes what the agent says of the node; the catalog will follow.
+func (l *local) adjust(to *live) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.live.Store(to)
+	l.staleNode = true
+}
+
+// nodeWritten notes that the catalog has the node as it was, and maybe is.
+func (l *local) nodeWritten(as *live) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.staleNode = l.staleNode && l.live.Load() != as
+}
+
+// nodeIsStale reports whether the node is to be written.
+func (l *local) nodeIsStale() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.staleNode
+}
+
+// touch wakes who waits for news of a service. What changes about the node, or a
+// check of it, is news of every service. It needs the lock.
+func (l *local) touch(service string) {
+	for id, c := range l.news {
+		if service == "" || service == id {
+			close(c)
+			delete(l.news, id)
+		}
+	}
+}
+
+// await gives the channel that closes with the next news of a service. It needs
+// the lock.
+func (l *local) await(service string) <-chan struct{} {
+	c := l.news[service]
+	if c == nil {
+		c = make(chan struct{})
+		l.news[service] = c
+	}
+	return c
 }
 
 // service returns the row of a service, nil if there is none.
@@ -114,8 +156,8 @@ func (l *local) latest(c *localCheck) (row *api.Check, current bool) {
 	return c.row, l.checks[c.row.CheckID] == c
 }
 
-// rows returns all services and checks, and the channel of the next change.
-func (l *local) rows() (services []*api.Service, checks []*api.Check, changed <-chan struct{}) {
+// rows returns all services and checks.
+func (l *local) rows() (services []*api.Service, checks []*api.Check) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	services = make([]*api.Service, 0, len(l.services))
@@ -126,24 +168,38 @@ func (l *local) rows() (services []*api.Service, checks []*api.Check, changed <-
 	for _, c := range l.checks {
 		checks = append(checks, c.row)
 	}
-	return services, checks, l.changed
+	return services, checks
 }
 
 // instances lists the services.
 func (l *local) instances() []*api.Service {
-	services, _, _ := l.rows()
+	services, _ := l.rows()
 	return services
 }
 
-// awaited returns the row of a service, nil if there is none, and the channel of
-// the next change.
+// awaited returns the row of a service and the channel of its next change, nil
+// if there is none.
 func (l *local) awaited(id string) (*api.Service, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s := l.services[id]; s != nil {
-		return s.row, l.changed
+		return s.row, l.await(id)
 	}
-	return nil, l.changed
+	return nil, nil
+}
+
+// followed returns what an alias of a service, or without one of the node, looks
+// at: whether there is the service, its checks and those of the node, and the
+// channel of their next change.
+func (l *local) followed(service string) (found bool, checks []*api.Check, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.checks {
+		if c.row.ServiceID == "" || c.row.ServiceID == service {
+			checks = append(checks, c.row)
+		}
+	}
+	return l.services[service] != nil, checks, l.await(service)
 }
 
 // putService sets a service. Checks that it has already learn its new name and tags.
@@ -164,7 +220,7 @@ func (l *local) putService(row *api.Service, token string, from check.Origin) {
 			}
 		}
 	}
-	l.touch()
+	l.touch(row.ID)
 }
 
 // dropService removes a service; the catalog will follow. It reports whether
@@ -179,7 +235,7 @@ func (l *local) dropService(id string) bool {
 	delete(l.services, id)
 	delete(l.staleServices, id)
 	l.goneServices[id] = s.token
-	l.touch()
+	l.touch(id)
 	return true
 }
 
@@ -193,6 +249,7 @@ func (l *local) putCheck(c *localCheck) (old *localCheck) {
 	delete(l.goneChecks, id)
 	if old = l.checks[id]; old != nil {
 		old.stopDeferred()
+		l.touch(old.row.ServiceID)
 		if old.def != nil && c.def != nil {
 			row := *c.row
 			row.Status, row.Output = old.row.Status, old.row.Output
@@ -203,7 +260,7 @@ func (l *local) putCheck(c *localCheck) (old *localCheck) {
 		c.criticalSince = time.Now()
 	}
 	l.checks[id], l.staleChecks[id] = c, c
-	l.touch()
+	l.touch(c.row.ServiceID)
 	return old
 }
 
@@ -228,7 +285,7 @@ func (l *local) dropCheck(id string) *localCheck {
 	delete(l.checks, id)
 	delete(l.staleChecks, id)
 	l.goneChecks[id] = c.token
-	l.touch()
+	l.touch(c.row.ServiceID)
 	return c
 }
 
@@ -281,7 +338,7 @@ func (l *local) result(c *localCheck, r check.Result, delay time.Duration, due f
 	case changed:
 		c.criticalSince = time.Now()
 	}
-	l.touch()
+	l.touch(row.ServiceID)
 	if changed || delay <= 0 {
 		c.stopDeferred()
 		l.staleChecks[id] = c

@@ -422,7 +422,7 @@ func TestProbeRuns(t *testing.T) {
 	r.check(`{"Name":"c","HTTP":"` + web.URL + `","Interval":"1s"}`)
 	deadline := time.After(10 * time.Second)
 	for {
-		_, _, changed := r.local.rows()
+		_, _, changed := r.local.followed("")
 		if strings.HasPrefix(r.said()["c"], api.Warning) {
 			break
 		}

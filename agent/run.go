@@ -124,7 +124,7 @@ func (a *Agent) ttl(c *localCheck) *check.TTL {
 // report takes a result of a check. TTL checks call it while they hold a lock of
 // their own: nothing here may ask or stop a check.
 func (a *Agent) report(c *localCheck, r check.Result) {
-	if a.cfg.Checks.DiscardOutput {
+	if a.local.live.Load().discard {
 		r.Output = ""
 	}
 	if a.local.result(c, r, a.cfg.Checks.UpdateInterval, a.sync.kick) == now {
@@ -147,14 +147,10 @@ func (a *Agent) checkOptions(token string) check.Options {
 	return o
 }
 
-// aliasedHere tells an alias about a service of this node.
+// aliasedHere tells an alias about a service of this node, or the node.
 func (a *Agent) aliasedHere(service string) check.Aliased {
-	services, checks, changed := a.local.rows()
-	out := check.Aliased{Node: a.cfg.Node.Node, Checks: checks, Changed: changed}
-	for _, s := range services {
-		out.ServiceFound = out.ServiceFound || s.ID == service
-	}
-	return out
+	found, checks, changed := a.local.followed(service)
+	return check.Aliased{Node: a.cfg.Node.Node, Checks: checks, ServiceFound: found, Changed: changed}
 }
 
 // reapCritical removes services whose checks have been critical for too long

@@ -104,7 +104,7 @@ func (a *Agent) show(s *api.Service) *api.LocalService {
 }
 
 func (a *Agent) services(_ context.Context, who caller, _ *api.None) (map[string]*api.LocalService, error) {
-	rows, _, _ := a.local.rows()
+	rows, _ := a.local.rows()
 	out := make(map[string]*api.LocalService, len(rows))
 	for _, s := range visible(rows, who) {
 		out[s.ID] = a.show(s)
@@ -113,7 +113,7 @@ func (a *Agent) services(_ context.Context, who caller, _ *api.None) (map[string
 }
 
 func (a *Agent) checks(_ context.Context, who caller, _ *api.None) (map[string]*api.Check, error) {
-	_, rows, _ := a.local.rows()
+	_, rows := a.local.rows()
 	out := make(map[string]*api.Check, len(rows))
 	for _, c := range rows {
 		if a.mustRead(who, c.ServiceName) == nil {
@@ -201,7 +201,7 @@ func (a *Agent) healthByName(_ context.Context, who caller, q *api.LocalHealthAr
 	if err := who.mustService(acl.Read, q.Service); err != nil {
 		return nil, err
 	}
-	rows, _, _ := a.local.rows()
+	rows, _ := a.local.rows()
 	out := []*api.LocalHealth{}
 	worst := api.Passing
 	for _, s := range rows {
@@ -244,7 +244,7 @@ func healthAnswer(q *api.LocalHealthArgs, kind api.ErrorKind, word string, detai
 // health sums up a service: its checks and those of the node.
 func (a *Agent) health(s *api.Service) *api.LocalHealth {
 	h := &api.LocalHealth{AggregatedStatus: api.Passing, Service: a.show(s), Checks: []*api.Check{}}
-	_, checks, _ := a.local.rows()
+	_, checks := a.local.rows()
 	for _, c := range checks {
 		if c.ServiceID != "" && c.ServiceID != s.ID {
 			continue

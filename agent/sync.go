@@ -5,30 +5,20 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
-	"time"
 
 	"curia/api"
 )
 
-// Times of anti-entropy ("Anti-Entropy").
-const (
-	syncEvery = time.Minute            // between comparisons of all that there is, and up to twice that
-	retryMin  = 500 * time.Millisecond // after the first failure
-	retryMax  = 15 * time.Second       // after several
-	syncWait  = time.Second            // that a registration waits to see itself in the catalog
-	callWait  = 10 * time.Second       // for one answer of the catalog
-)
-
 // syncer wakes the loop that keeps the catalog in step.
 type syncer struct {
-	wake  chan struct{}        // of size 1: something changed
-	waits chan chan<- struct{} // who waits for the next pass to end
+	wake   chan struct{}        // of size 1: something changed
+	joined chan struct{}        // of size 1: there is another server
+	waits  chan chan<- struct{} // who waits for the next pass to end
 }
 
 func newSyncer() *syncer {
-	return &syncer{wake: make(chan struct{}, 1), waits: make(chan chan<- struct{})}
+	return &syncer{wake: make(chan struct{}, 1), joined: make(chan struct{}, 1), waits: make(chan chan<- struct{})}
 }
 
 // kick lets the loop push what changed. It never blocks.
@@ -67,14 +57,17 @@ func (a *Agent) pushed(ctx context.Context) {
 // changes at once.
 func (a *Agent) syncLoop(ctx context.Context) error {
 	full, retry := true, retryMin
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	next := newAlarm(0)
+	defer next.Stop()
 	for {
 		var waiting chan<- struct{}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-timer.C:
+		case <-a.sync.joined:
+			next.hurry(a.spread(joinWait))
+			continue
+		case <-next.C:
 			full = true
 		case <-a.sync.wake:
 		case waiting = <-a.sync.waits:
@@ -91,11 +84,11 @@ func (a *Agent) syncLoop(ctx context.Context) error {
 				a.log.Warn("cannot bring the catalog in step, trying again", "err", err)
 			}
 			full = true
-			timer.Reset(retry + rand.N(retry))
+			next.set(retry + a.spread(retry))
 			retry = min(2*retry, retryMax)
 		case full:
 			full, retry = false, retryMin
-			timer.Reset(syncEvery + rand.N(syncEvery))
+			next.set(syncEvery + a.spread(syncEvery))
 		}
 	}
 }
@@ -133,7 +126,7 @@ func (a *Agent) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.local.compareServices(known, &a.cfg.Node)
+	a.local.compareServices(known, &a.local.live.Load().node)
 	a.local.compareChecks(checks)
 	return nil
 }
@@ -160,7 +153,7 @@ func (l *local) compareServices(known *api.NodeServices, node *api.Node) {
 			row := *s.row
 			row.Tags = known.Tags
 			s.row = &row
-			l.touch()
+			l.touch(id)
 		}
 		if known != nil && sameService(s.row, known) {
 			delete(l.staleServices, id)
@@ -212,7 +205,11 @@ func sameCheck(a, b *api.Check, outputDeferred bool) bool {
 // not keep it from the rest; that it cannot be asked ends the pass.
 func (a *Agent) push(ctx context.Context) error {
 	var refused error
-	for _, e := range a.local.errands(&a.cfg.Node) {
+	live := a.local.live.Load()
+	for _, e := range a.local.errands(&live.node) {
+		if e.nodeAlone && !a.local.nodeIsStale() {
+			continue
+		}
 		var err error
 		if e.register != nil {
 			_, err = ask(ctx, a, api.CatalogRegister, *e.register, cmp.Or(e.token, a.tokens.get("agent")))
@@ -231,6 +228,9 @@ func (a *Agent) push(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", e.what, err)
 			}
+			if e.register != nil {
+				a.local.nodeWritten(live)
+			}
 		}
 		e.done()
 	}
@@ -243,11 +243,12 @@ type errand struct {
 	register   *api.RegisterArgs
 	deregister *api.DeregisterArgs
 	token      string
+	nodeAlone  bool   // of no use when another one has written the node
 	done       func() // notes that it was carried out
 }
 
 // errands lists the writes that bring the catalog in step: removals, services
-// with their checks, other checks, in this order.
+// with their checks, other checks, the node, in this order.
 func (l *local) errands(node *api.Node) []errand {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -274,14 +275,16 @@ func (l *local) errands(node *api.Node) []errand {
 	for _, c := range alone {
 		out = append(out, l.registration("register check "+c.row.CheckID, node, nil, c))
 	}
-	if l.staleNode && len(out) == len(l.goneChecks)+len(l.goneServices) {
-		out = append(out, l.registration("register node "+node.Node, node, nil))
+	if l.staleNode {
+		e := l.registration("register node "+node.Node, node, nil)
+		e.nodeAlone = true
+		out = append(out, e)
 	}
 	return out
 }
 
 func removal(what string, d api.Deregistration, token string, done func()) errand {
-	return errand{what, nil, &api.DeregisterArgs{Deregistration: d}, token, done}
+	return errand{what: what, deregister: &api.DeregisterArgs{Deregistration: d}, token: token, done: done}
 }
 
 // forgotten notes that a removal was carried out.
@@ -316,7 +319,6 @@ func (l *local) registration(what string, node *api.Node, s *localService, check
 	e.done = func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.staleNode = false
 		if s != nil && s.row == service && l.staleServices[service.ID] == s {
 			delete(l.staleServices, service.ID)
 		}

@@ -215,6 +215,28 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestNodeBesideRefusals lets the catalog refuse all but the node itself.
+func TestNodeBesideRefusals(t *testing.T) {
+	play(t, nil, func(t *testing.T, r *rig) {
+		r.service(`{"Name":"bad"}`)
+		r.catalog.taken()
+		r.catalog.mu.Lock()
+		r.catalog.refuse = func(_ *api.Op, what, _ string) error {
+			if strings.Contains(what, "bad") {
+				return api.Errorf(api.Denied, "Permission denied")
+			}
+			return nil
+		}
+		r.catalog.mu.Unlock()
+		r.catalog.edit(func(n *catalogNode) {
+			n.services["bad"] = &api.Service{ID: "bad", Service: "bad", Port: 7}
+			n.node.Address = "10.9.9.9"
+		})
+		pass(fullPass)
+		r.wrote("when a service is refused", "register token=agent")
+	})
+}
+
 // TestTokens wants every write to have the token of its registration.
 func TestTokens(t *testing.T) {
 	play(t, nil, func(t *testing.T, r *rig) {

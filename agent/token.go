@@ -169,7 +169,7 @@ func (a *Agent) setToken(_ context.Context, q *api.AgentTokenArgs) (api.Nothing,
 	defer s.mu.Unlock()
 	s.set[kind] = q.Spec.Token
 	a.sync.kick()
-	if !a.cfg.PersistTokens || a.cfg.DataDir == "" {
+	if !a.local.live.Load().persist || a.cfg.DataDir == "" {
 		return api.Nothing{}, nil
 	}
 	kept := maps.Clone(s.set)
@@ -186,7 +186,7 @@ func (a *Agent) setToken(_ context.Context, q *api.AgentTokenArgs) (api.Nothing,
 
 // restoreTokens takes over tokens that were kept in the data directory.
 func (a *Agent) restoreTokens() {
-	if !a.cfg.PersistTokens || a.cfg.DataDir == "" {
+	if !a.local.live.Load().persist || a.cfg.DataDir == "" {
 		return
 	}
 	b, err := os.ReadFile(filepath.Join(a.cfg.DataDir, tokenFile))

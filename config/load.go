@@ -37,6 +37,7 @@ func Load(src Sources) (*Config, []string, error) {
 		l.c.Mode.Dev = true
 		l.document("-dev", devDocument())
 	}
+	l.c.Process.Files = src.Files
 	for _, path := range src.Files {
 		l.path(path, src.Format)
 	}

@@ -182,6 +182,7 @@ func (c *Config) completeTLS(p *problems) {
 
 func (c *Config) completeRest() {
 	c.Log.Level = strings.ToUpper(c.Log.Level)
+	c.Log.SyslogFacility = strings.ToUpper(c.Log.SyslogFacility)
 	if c.Log.Level == "ERROR" {
 		c.Log.Level = "ERR"
 	}

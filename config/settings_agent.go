@@ -53,6 +53,7 @@ type Leave struct {
 type Process struct {
 	PIDFile    string // "" = none
 	AutoReload bool
+	Files      []string // that the configuration was read from, and directories of them
 }
 
 func agentSettings() []Setting {
@@ -74,7 +75,7 @@ func agentSettings() []Setting {
 		{Key: "leave_on_terminate", field: func(c *Config) any { return &c.Leave.OnTerminate }, Doc: "Leave the cluster on SIGTERM. False on servers, true on clients unless set."},
 		{Key: "skip_leave_on_interrupt", field: func(c *Config) any { return &c.Leave.SkipOnInterrupt }, Doc: "Do not leave the cluster on SIGINT. True on servers, false on clients unless set."},
 		{Key: "pid_file", Flag: "pid-file", field: func(c *Config) any { return &c.Process.PIDFile }, Doc: "File that holds the process ID while the agent runs."},
-		{Key: "auto_reload_config", Flag: "auto-reload-config", Status: Accepted, field: func(c *Config) any { return &c.Process.AutoReload }, Doc: "Reload when a configuration file changes."},
+		{Key: "auto_reload_config", Flag: "auto-reload-config", field: func(c *Config) any { return &c.Process.AutoReload }, Doc: "Reload when a configuration file changes."},
 		{Key: "disable_update_check", Kind: Bool, Doc: "No effect: Curia never looks for updates."},
 		{Key: "disable_anonymous_signature", Kind: Bool, Doc: "No effect: Curia never looks for updates."},
 	}
@@ -117,25 +118,31 @@ func definitionSettings() []Setting {
 type Log struct {
 	Level          string // TRACE, DEBUG, INFO, WARN or ERR
 	JSON           bool
-	File           string // path prefix; "" = standard output only
+	File           string // the time goes before its extension; "" = standard output only
 	RotateBytes    int    // 0 = never by size
 	RotateDuration time.Duration
-	RotateMaxFiles int // 0 = keep all
+	RotateMaxFiles int // 0 = keep all, less = none
 	Syslog         bool
-	SyslogFacility string
-	EnableDebug    bool // serve /debug/pprof
+	SyslogFacility string // one of SyslogFacilities
+	EnableDebug    bool   // serve /debug/pprof
+}
+
+// SyslogFacilities are those of syslog, each at its number; "" is not in use.
+var SyslogFacilities = []string{
+	"KERN", "USER", "MAIL", "DAEMON", "AUTH", "SYSLOG", "LPR", "NEWS", "UUCP", "CRON", "AUTHPRIV", "FTP", "", "", "", "",
+	"LOCAL0", "LOCAL1", "LOCAL2", "LOCAL3", "LOCAL4", "LOCAL5", "LOCAL6", "LOCAL7",
 }
 
 func logSettings() []Setting {
 	return []Setting{
 		{Key: "log_level", Flag: "log-level", Default: "INFO", Reload: true, field: func(c *Config) any { return &c.Log.Level }, Doc: "TRACE, DEBUG, INFO, WARN or ERR."},
 		{Key: "log_json", Flag: "log-json", field: func(c *Config) any { return &c.Log.JSON }, Doc: "Log JSON objects, one per line."},
-		{Key: "log_file", Flag: "log-file", field: func(c *Config) any { return &c.Log.File }, Doc: "File to log to, beside standard output."},
-		{Key: "log_rotate_bytes", Flag: "log-rotate-bytes", Status: Accepted, field: func(c *Config) any { return &c.Log.RotateBytes }, Doc: "Size at which a new log file is begun."},
-		{Key: "log_rotate_duration", Flag: "log-rotate-duration", Default: 24 * time.Hour, Status: Accepted, field: func(c *Config) any { return &c.Log.RotateDuration }, Doc: "Age at which a new log file is begun."},
-		{Key: "log_rotate_max_files", Flag: "log-rotate-max-files", Status: Accepted, field: func(c *Config) any { return &c.Log.RotateMaxFiles }, Doc: "Number of old log files to keep."},
-		{Key: "enable_syslog", Flag: "syslog", Status: Accepted, field: func(c *Config) any { return &c.Log.Syslog }, Doc: "Log to syslog too."},
-		{Key: "syslog_facility", Default: "LOCAL0", Status: Accepted, field: func(c *Config) any { return &c.Log.SyslogFacility }, Doc: "Facility of lines sent to syslog."},
+		{Key: "log_file", Flag: "log-file", field: func(c *Config) any { return &c.Log.File }, Doc: "File to log to, beside standard output: its time is put into its name. A directory when it ends in a slash."},
+		{Key: "log_rotate_bytes", Flag: "log-rotate-bytes", field: func(c *Config) any { return &c.Log.RotateBytes }, Doc: "Size at which a new log file is begun; 0: at none."},
+		{Key: "log_rotate_duration", Flag: "log-rotate-duration", Default: 24 * time.Hour, field: func(c *Config) any { return &c.Log.RotateDuration }, Doc: "Age at which a new log file is begun; 0: at none."},
+		{Key: "log_rotate_max_files", Flag: "log-rotate-max-files", field: func(c *Config) any { return &c.Log.RotateMaxFiles }, Doc: "Number of old log files to keep; 0: all, -1: none."},
+		{Key: "enable_syslog", Flag: "syslog", field: func(c *Config) any { return &c.Log.Syslog }, Doc: "Log to syslog too."},
+		{Key: "syslog_facility", Default: "LOCAL0", field: func(c *Config) any { return &c.Log.SyslogFacility }, Doc: "Facility of lines sent to syslog."},
 		{Key: "enable_debug", Reload: true, field: func(c *Config) any { return &c.Log.EnableDebug }, Doc: "Serve profiles below /debug/pprof."},
 	}
 }

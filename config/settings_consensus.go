@@ -35,6 +35,8 @@ type Session struct {
 type Query struct {
 	DefaultTime time.Duration // without ?wait; at most MaxTime
 	MaxTime     time.Duration
+	// DiscoveryMaxStale: any server may answer discovery requests that is not older; 0 = none but the leader.
+	DiscoveryMaxStale time.Duration
 }
 
 // Autopilot is the configuration that the first leader writes; later changes go through the API.
@@ -60,7 +62,7 @@ func consensusSettings() []Setting {
 		{Key: "session_ttl_min", Default: 10 * time.Second, field: func(c *Config) any { return &c.Session.TTLMin }, Doc: "Least TTL that a session may have."},
 		{Key: "default_query_time", Flag: "default-query-time", Default: 10 * time.Minute, field: func(c *Config) any { return &c.Query.DefaultTime }, Doc: "How long a blocking query without `wait` waits."},
 		{Key: "max_query_time", Flag: "max-query-time", Default: 10 * time.Minute, field: func(c *Config) any { return &c.Query.MaxTime }, Doc: "How long any blocking query may wait."},
-		{Key: "discovery_max_stale", Kind: Duration, Status: Accepted, Doc: "Age up to which any server may answer discovery requests."},
+		{Key: "discovery_max_stale", field: func(c *Config) any { return &c.Query.DiscoveryMaxStale }, Doc: "Age up to which any server may answer reads of the catalog and of health; 0: the leader is asked."},
 		{Key: "autopilot.cleanup_dead_servers", Default: true, field: func(c *Config) any { return &c.Autopilot.CleanupDeadServers }, Doc: "Remove failed servers while they are fewer than half."},
 		{Key: "autopilot.last_contact_threshold", Default: 200 * time.Millisecond, field: func(c *Config) any { return &c.Autopilot.LastContactThreshold }, Doc: "Silence after which a server is unhealthy."},
 		{Key: "autopilot.max_trailing_logs", Default: 250, field: func(c *Config) any { return &c.Autopilot.MaxTrailingLogs }, Doc: "Lag in entries beyond which a server is unhealthy."},

@@ -109,6 +109,7 @@ func (c *Config) validateChoices(p *problems) {
 		words      []string
 	}{
 		{"log_level", c.Log.Level, []string{"TRACE", "DEBUG", "INFO", "WARN", "ERR"}},
+		{"syslog_facility", c.Log.SyslogFacility, slices.DeleteFunc(slices.Clone(SyslogFacilities), func(f string) bool { return f == "" })},
 		{"acl.default_policy", c.ACL.DefaultPolicy, []string{"allow", "deny"}},
 		{"acl.down_policy", c.ACL.DownPolicy, []string{"allow", "deny", "extend-cache", "async-cache"}},
 		{"limits.request_limits.mode", c.Limits.RequestMode, []string{"disabled", "permissive", "enforcing"}},

@@ -163,20 +163,27 @@ func TestManyInstancesCostNoMore(t *testing.T) {
 	}
 }
 
+// BenchmarkRespond asks for services of different sizes: without EDNS all give
+// three instances, with it the larger ones give more records.
 func BenchmarkRespond(b *testing.B) {
-	for _, n := range []int{10, 1000} {
+	for _, edns := range []uint16{0, 700} {
 		for _, qtype := range []uint16{dns.TypeA, dns.TypeSRV} {
-			b.Run(fmt.Sprintf("%s-%d", dns.TypeToString[qtype], n), func(b *testing.B) {
-				s := New(plainConfig(), keep(crowd(n, nil)), silent())
-				packet, err := asking{name: "crowd.service.consul", qtype: qtype, edns: 700}.message().Pack()
-				if err != nil {
-					b.Fatal(err)
-				}
-				out, w := make([]byte, 0, 4096), &scratch{}
-				for b.Loop() {
-					s.respond(context.Background(), packet, udp, out, w)
-				}
-			})
+			for _, n := range []int{10, 1000} {
+				name := map[uint16]string{0: "plain", 700: "edns"}[edns]
+				b.Run(fmt.Sprintf("%s/%s-%d", name, dns.TypeToString[qtype], n), func(b *testing.B) {
+					cfg := plainConfig()
+					cfg.UDPAnswerLimit = 3
+					s := New(cfg, keep(crowd(n, nil)), silent())
+					packet, err := asking{name: "crowd.service.consul", qtype: qtype, edns: edns}.message().Pack()
+					if err != nil {
+						b.Fatal(err)
+					}
+					out, w := make([]byte, 0, 4096), &scratch{}
+					for b.Loop() {
+						s.respond(context.Background(), packet, udp, out, w)
+					}
+				})
+			}
 		}
 	}
 }

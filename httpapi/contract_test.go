@@ -230,6 +230,20 @@ func TestHeadersOfReads(t *testing.T) {
 	}
 }
 
+// TestDiscoveryMaxStale wants reads of the catalog and of health, and no others,
+// to be stale unless they say otherwise.
+func TestDiscoveryMaxStale(t *testing.T) {
+	s := setStage(t, inproc.Options{HTTP: httpapi.Config{DiscoveryMaxStale: time.Hour}})
+	for target, want := range map[string]string{
+		"/v1/catalog/nodes": "stale", "/v1/health/service/web": "stale", "/v1/catalog/services?leader": "leader",
+		"/v1/health/state/any?consistent": "consistent", "/v1/kv/?keys": "leader", "/v1/session/list": "leader",
+	} {
+		if got := s.Do("GET", target, "").Header().Get("X-Consul-Effective-Consistency"); got != want {
+			t.Errorf("GET %s: answered in the mode %q, want %q", target, got, want)
+		}
+	}
+}
+
 // TestPretty wants the same answer, indented by four blanks.
 func TestPretty(t *testing.T) {
 	for _, op := range api.Ops() {

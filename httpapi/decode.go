@@ -104,6 +104,7 @@ func (h *Handler) decode(r *http.Request, op *boundOp, params []string, q *query
 		if err := readOptions(q, &req.Query); err != nil {
 			return nil, err
 		}
+		h.preferStale(req, q)
 	} else if op.Kind == api.KindLocal {
 		req.Filter, _ = q.get("filter")
 	}
@@ -179,6 +180,15 @@ func datacenter(q *query) string {
 	}
 	dc, _ := q.get("dc")
 	return dc
+}
+
+// preferStale lets any server that is not too old answer about nodes, services
+// and health, when the request does not choose (discovery_max_stale).
+func (h *Handler) preferStale(req *api.Request, q *query) {
+	discovery := strings.HasPrefix(req.Op.Name, "catalog.") || strings.HasPrefix(req.Op.Name, "health.")
+	if h.cfg.DiscoveryMaxStale > 0 && discovery && req.Consistency == api.Default && !q.has("leader") {
+		req.Consistency, req.MaxStale = api.Stale, h.cfg.DiscoveryMaxStale
+	}
 }
 
 // readOptions reads what all reads have in common; see "Blocking Queries" and

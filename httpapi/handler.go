@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -19,20 +19,17 @@ type RawFunc func(w http.ResponseWriter, r *http.Request, req *api.Request) erro
 
 // Config says how to speak. The zero value has the documented defaults.
 type Config struct {
-	// Headers are set on every answer (http_config.response_headers).
-	Headers map[string]string
-	// Blocked are beginnings of paths that are refused (http_config.block_endpoints).
-	Blocked []string
+	Rules
 	// Off are beginnings of paths whose feature, ACLs, is switched off.
 	Off []string
 	// DefaultPolicy is what ACLs do where no rule speaks; empty: allow.
 	DefaultPolicy string
-	// WriteFrom are the networks whose clients may write; empty means all
-	// (http_config.allow_write_http_from).
-	WriteFrom []netip.Prefix
 	// MaxValue bounds the value of a key, MaxTxn the body of a transaction, both
 	// in bytes; 0 means 512 KiB.
 	MaxValue, MaxTxn int
+	// DiscoveryMaxStale is the age up to which any server may answer reads of the
+	// catalog and of health that do not say otherwise; 0: the leader is asked.
+	DiscoveryMaxStale time.Duration
 	// Raw holds the functions of raw verbs.
 	Raw map[*api.Op]RawFunc
 	// Observe, when not nil, is told how long each call took.
@@ -42,6 +39,7 @@ type Config struct {
 // Handler answers the HTTP API. Make one with New; it is safe for concurrent use.
 type Handler struct {
 	cfg    Config
+	rules  atomic.Pointer[Rules]
 	caller api.Caller
 	log    *slog.Logger
 	routes *routes
@@ -72,7 +70,9 @@ func New(cfg Config, caller api.Caller, log *slog.Logger) *Handler {
 	if cfg.DefaultPolicy != "" {
 		policy = []string{cfg.DefaultPolicy}
 	}
-	return &Handler{cfg: cfg, caller: caller, log: log, routes: newRoutes(api.Ops()), policy: policy}
+	h := &Handler{cfg: cfg, caller: caller, log: log, routes: newRoutes(api.Ops()), policy: policy}
+	h.SetRules(cfg.Rules)
+	return h
 }
 
 // ServeHTTP implements http.Handler.
@@ -87,7 +87,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	head := w.Header()
-	for k, v := range h.cfg.Headers {
+	for k, v := range h.rules.Load().Headers {
 		head.Set(k, v)
 	}
 	head["Vary"] = varyValue
@@ -103,7 +103,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if to, dirty := cleanPath(path); dirty {
 		return redirect(w, r, to, http.StatusTemporaryRedirect)
 	}
-	for _, p := range h.cfg.Blocked {
+	for _, p := range h.rules.Load().Blocked {
 		if strings.HasPrefix(r.URL.Path, p) {
 			return &statusError{http.StatusForbidden, "Endpoint is blocked by agent configuration"}
 		}
@@ -193,23 +193,6 @@ func (h *Handler) otherMethod(w http.ResponseWriter, r *http.Request, route *rou
 		return nil
 	}
 	return &statusError{http.StatusMethodNotAllowed, "method " + r.Method + " not allowed"}
-}
-
-// mayWrite reports whether the client's address may use the method.
-func (h *Handler) mayWrite(r *http.Request) bool {
-	if len(h.cfg.WriteFrom) == 0 || r.Method == http.MethodGet || r.Method == http.MethodHead {
-		return true
-	}
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return false
-	}
-	for _, p := range h.cfg.WriteFrom {
-		if p.Contains(from.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
 }
 
 // rawPath is the path as the client sent it, still percent-encoded.

@@ -301,7 +301,7 @@ func TestCompressedAnswerIsWhole(t *testing.T) {
 }
 
 func TestConfiguredHeaders(t *testing.T) {
-	h, _ := handler(httpapi.Config{Headers: map[string]string{"Access-Control-Allow-Origin": "*", "Content-Type": "x"}})
+	h, _ := handler(httpapi.Config{Rules: httpapi.Rules{Headers: map[string]string{"Access-Control-Allow-Origin": "*", "Content-Type": "x"}}})
 	for _, r := range []struct {
 		method, target, contentType string
 	}{
@@ -319,7 +319,7 @@ func TestConfiguredHeaders(t *testing.T) {
 }
 
 func TestBlockedEndpoints(t *testing.T) {
-	h, rec := handler(httpapi.Config{Blocked: []string{"/v1/agent/", "/v1/kv/secret"}})
+	h, rec := handler(httpapi.Config{Rules: httpapi.Rules{Blocked: []string{"/v1/agent/", "/v1/kv/secret"}}})
 	for target, code := range map[string]int{
 		"/v1/agent/self": 403, "/v1/agent/none": 403, "/v1/kv/secret": 403, "/v1/kv/secrets": 403, "/v1/kv/%73ecret": 403,
 		"/v1/kv/open": 200, "/v1/kv/": 400, "/v1/catalog/nodes": 200,
@@ -333,7 +333,7 @@ func TestBlockedEndpoints(t *testing.T) {
 }
 
 func TestWhoMayWrite(t *testing.T) {
-	h, _ := handler(httpapi.Config{WriteFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}})
+	h, _ := handler(httpapi.Config{Rules: httpapi.Rules{WriteFrom: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}}})
 	for _, c := range []struct {
 		method, from string
 		code         int

@@ -144,6 +144,10 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) e
 	if err != nil {
 		return err
 	}
+	rules, err := httpRules(next)
+	if err != nil {
+		return err
+	}
 	if err := n.reloadTLS(old, next); err != nil {
 		return err
 	}
@@ -161,6 +165,14 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) e
 	setLevel(level, next.Log.Level)
 	setMetricRules(n.metrics, next, log)
 	n.agent.SetTokens(agentTokens(next))
+	n.agent.Adjust(adjustable(next, n.id))
+	n.http.api.SetRules(rules)
+	n.setConnLimit(next.Limits.HTTPMaxConnsPerClient)
+	if n.serving != nil {
+		if err := n.serving.replica.Tune(uint64(next.Raft.SnapshotThreshold), uint64(next.Raft.TrailingLogs), next.Raft.SnapshotInterval); err != nil {
+			log.Warn("part of the configuration was not taken over", "err", err)
+		}
+	}
 	n.dns.Configure(n.dnsConfig(old, next))
 	log.Info("configuration reloaded")
 	return nil
@@ -293,6 +305,9 @@ func (n *node) run(ctx context.Context, cfg *config.Config) error {
 	}
 	n.pools.run(ctx, group, n.agent)
 	group.Go(func() error { return paceGarbage(ctx) })
+	if p := cfg.Process; p.AutoReload {
+		group.Go(func() error { return n.reloadOnChange(ctx, p.Files) })
+	}
 	group.Go(func() error { return untilDone(ctx, n.agent.Run(ctx)) })
 	group.Go(func() error { return untilDone(ctx, n.watches.Run(ctx)) })
 	group.Go(func() error { return n.dns.Run(ctx, n.questions.packets, n.questions.streams) })

@@ -179,6 +179,9 @@ func (p *pools) hear(e gossip.Event, a *agent.Agent) {
 	if p.changed != nil {
 		p.changed(e.Member)
 	}
+	if e.Kind == gossip.Joined && e.Member.Tags["role"] == "consul" && e.Member.Name != p.cfg.Node.Name {
+		a.ServerJoined()
+	}
 	select {
 	case p.flooded <- struct{}{}:
 	default: // it will look

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/google/uuid"
@@ -21,7 +22,8 @@ import (
 // listener is a socket of the HTTP API.
 type listener struct {
 	net.Listener
-	name string
+	name    string
+	limited *limitedListener
 }
 
 func (n *node) closeListeners() {
@@ -41,7 +43,8 @@ func (n *node) listenHTTP(cfg *config.Config) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen for HTTP on %s: %w; choose another with -http-port, -client or addresses.http", name, err)
 		}
-		n.listeners = append(n.listeners, listener{limitConns(l, cfg.Limits.HTTPMaxConnsPerClient, tooManyConns), name})
+		limited := limitConns(l, cfg.Limits.HTTPMaxConnsPerClient, tooManyConns)
+		n.listeners = append(n.listeners, listener{limited, name, limited})
 	}
 	return nil
 }
@@ -120,19 +123,32 @@ func ownSocket(path string, u config.UnixSockets) error {
 // bound are answered with a refusal and closed.
 type limitedListener struct {
 	net.Listener
-	most    int
 	refusal string
+	most    atomic.Int64 // 0 or less: no bound
 	mu      sync.Mutex
-	open    map[string]int
+	open    map[string]int64
 }
 
-// limitConns bounds the connections of each client; most is 0 for no bound. The
-// refusal is what others get, "" under TLS.
-func limitConns(l net.Listener, most int, refusal string) net.Listener {
-	if most <= 0 || l.Addr().Network() == "unix" {
-		return l
+// limitConns bounds the connections of each client, but not those of local
+// sockets; most is 0 for no bound. The refusal is what others get, "" under TLS.
+func limitConns(l net.Listener, most int, refusal string) *limitedListener {
+	limited := &limitedListener{Listener: l, refusal: refusal, open: map[string]int64{}}
+	limited.allow(most)
+	return limited
+}
+
+// allow changes the bound.
+func (l *limitedListener) allow(most int) {
+	if l.Addr().Network() != "unix" {
+		l.most.Store(int64(most))
 	}
-	return &limitedListener{Listener: l, most: most, refusal: refusal, open: map[string]int{}}
+}
+
+// setConnLimit changes the bound of all sockets.
+func (n *node) setConnLimit(most int) {
+	for _, l := range n.listeners {
+		l.limited.allow(most)
+	}
 }
 
 const tooManyConns = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n" +
@@ -147,7 +163,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		}
 		host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
 		l.mu.Lock()
-		over := l.open[host] >= l.most
+		most := l.most.Load()
+		over := most > 0 && l.open[host] >= most
 		if !over {
 			l.open[host]++
 		}

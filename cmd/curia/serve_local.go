@@ -49,6 +49,15 @@ func watchesOf(cfg *config.Config) ([]*watch.Definition, error) {
 	return out, nil
 }
 
+// adjustable is the part of an agent's configuration that can change while it
+// runs.
+func adjustable(cfg *config.Config, id string) agent.Config {
+	return agent.Config{
+		Node: serverConfig(cfg, id).Self, About: agent.About{Meta: orEmpty(cfg.Node.Meta)},
+		Checks: agent.Checks{DiscardOutput: cfg.CheckRules.DiscardOutput}, PersistTokens: cfg.ACL.EnableTokenPersistence,
+	}
+}
+
 func decodeAll[T any](key string, raw []map[string]any) ([]*T, error) {
 	var out []*T
 	for i, m := range raw {

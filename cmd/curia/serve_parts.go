@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
 
@@ -115,23 +114,27 @@ func selfConfig(cfg *config.Config, id string) map[string]any {
 	}
 }
 
+// httpFace is the HTTP API at work.
+type httpFace struct {
+	*http.Server
+	api *httpapi.Handler
+}
+
 // httpServer makes the HTTP API.
-func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
+func (n *node) httpServer(cfg *config.Config) (*httpFace, error) {
+	rules, err := httpRules(cfg)
+	if err != nil {
+		return nil, err
+	}
 	hc := httpapi.Config{
-		Headers: cfg.HTTP.ResponseHeaders, Blocked: cfg.HTTP.BlockEndpoints,
+		Rules:    rules,
 		MaxValue: cfg.Limits.KVMaxValueSize, MaxTxn: cfg.Limits.TxnMaxReqLen,
+		DiscoveryMaxStale: cfg.Query.DiscoveryMaxStale,
 	}
 	if cfg.ACL.Enabled {
 		hc.DefaultPolicy = cfg.ACL.DefaultPolicy
 	} else {
 		hc.Off = []string{"/v1/acl/", "/v1/agent/token/"}
-	}
-	for _, cidr := range cfg.HTTP.AllowWriteFrom {
-		p, err := netip.ParsePrefix(cidr)
-		if err != nil {
-			return nil, fmt.Errorf("http_config.allow_write_http_from: %w", err)
-		}
-		hc.WriteFrom = append(hc.WriteFrom, p)
 	}
 	hc.Raw = map[*api.Op]httpapi.RawFunc{
 		api.SnapshotSave.Op:    n.saveSnapshot,
@@ -141,7 +144,8 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 		api.AgentMonitor.Op:    n.monitor,
 	}
 	hc.Observe = n.metrics.Observe
-	handler := http.Handler(httpapi.New(hc, n.agent, n.log))
+	face := httpapi.New(hc, n.agent, n.log)
+	handler := http.Handler(face)
 	if cfg.Log.EnableDebug {
 		handler = withProfiles(handler)
 	}
@@ -150,7 +154,20 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 		MaxHeaderBytes: cfg.HTTP.MaxHeaderBytes, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 	srv.RegisterOnShutdown(n.tee().stop)
-	return srv, nil
+	return &httpFace{srv, face}, nil
+}
+
+// httpRules are the settings of the HTTP API that can change while it runs.
+func httpRules(cfg *config.Config) (httpapi.Rules, error) {
+	rules := httpapi.Rules{Headers: cfg.HTTP.ResponseHeaders, Blocked: cfg.HTTP.BlockEndpoints}
+	for _, cidr := range cfg.HTTP.AllowWriteFrom {
+		p, err := netip.ParsePrefix(cidr)
+		if err != nil {
+			return rules, fmt.Errorf("http_config.allow_write_http_from: %w", err)
+		}
+		rules.WriteFrom = append(rules.WriteFrom, p)
+	}
+	return rules, nil
 }
 
 // withProfiles answers /debug/pprof/ beside the API (enable_debug).
@@ -187,20 +204,6 @@ func (n *node) saveSnapshot(w http.ResponseWriter, r *http.Request, req *api.Req
 
 func (n *node) restoreSnapshot(_ http.ResponseWriter, r *http.Request, req *api.Request) error {
 	return n.upstream().RestoreSnapshot(context.WithoutCancel(r.Context()), n.agent.WithDefaults(req), r.Body)
-}
-
-// openLog makes the log: to out, and to a file if one is named.
-func openLog(cfg *config.Config, level *slog.LevelVar, out io.Writer) (*slog.Logger, func(), error) {
-	setLevel(level, cfg.Log.Level)
-	done := func() {}
-	if cfg.Log.File != "" {
-		f, err := os.OpenFile(cfg.Log.File, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
-		if err != nil {
-			return nil, nil, fmt.Errorf("log_file: %w", err)
-		}
-		out, done = io.MultiWriter(out, f), func() { _ = f.Close() }
-	}
-	return slog.New(newLogTee(logHandler(out, level, cfg.Log.JSON))), done, nil
 }
 
 // logHandler writes events as text, or as JSON.

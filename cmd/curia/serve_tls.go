@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 // web is the HTTP API of an agent.
 type web struct {
 	tls       *certs.Identity // also of the server port
-	http      *http.Server
+	http      *httpFace
 	listeners []listener
 }
 
@@ -63,8 +62,9 @@ func (n *node) listenHTTPS(cfg *config.Config) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen for HTTPS on %s: %w; choose another with -https-port, -client or addresses.https", name, err)
 		}
-		l = boundHandshakes(limitConns(l, cfg.Limits.HTTPMaxConnsPerClient, ""), cfg.Limits.HTTPSHandshakeTimeout)
-		n.listeners = append(n.listeners, listener{tls.NewListener(l, n.tls.HTTPS()), "https://" + name})
+		limited := limitConns(l, cfg.Limits.HTTPMaxConnsPerClient, "")
+		patient := boundHandshakes(limited, cfg.Limits.HTTPSHandshakeTimeout)
+		n.listeners = append(n.listeners, listener{tls.NewListener(patient, n.tls.HTTPS()), "https://" + name, limited})
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ const (
 
 // agent is one agent: its data directory, and its process while it runs.
 type agent struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string // of the data
 	conf string // file of the configuration
 	addr string // of the HTTP API
@@ -51,11 +51,12 @@ type option struct {
 	flags  []string       // after "agent"
 	dir    string         // of the data; empty: a new one
 	attr   *syscall.SysProcAttr
-	name   string // of the binary; empty: curia
+	name   string   // of the binary; empty: curia
+	env    []string // more of it, like "A=b"
 }
 
 // prepare makes an agent that does not run yet.
-func prepare(t *testing.T, o option) *agent {
+func prepare(t testing.TB, o option) *agent {
 	t.Helper()
 	work := t.TempDir()
 	a := &agent{t: t, as: o, dir: o.dir, conf: filepath.Join(work, "agent.json"), log: filepath.Join(work, "agent.log")}
@@ -96,7 +97,7 @@ func (a *agent) configure(more map[string]any) {
 }
 
 // start starts an agent and waits until it leads and is in the catalog.
-func start(t *testing.T, o option) *agent {
+func start(t testing.TB, o option) *agent {
 	t.Helper()
 	a := prepare(t, o)
 	a.launch()
@@ -126,6 +127,7 @@ func (a *agent) launch() {
 	}
 	a.cmd = exec.Command(name, append([]string{"agent", "-config-file=" + a.conf}, a.as.flags...)...)
 	a.cmd.Stdout, a.cmd.Stderr = out, out
+	a.cmd.Env = append(os.Environ(), a.as.env...)
 	if a.as.attr != nil {
 		attr := *a.as.attr
 		a.cmd.SysProcAttr = &attr
@@ -318,7 +320,7 @@ func (a *agent) must(method, path, body string) (http.Header, string) {
 }
 
 // eventually waits until try succeeds.
-func eventually(t *testing.T, d time.Duration, try func() error) {
+func eventually(t testing.TB, d time.Duration, try func() error) {
 	t.Helper()
 	deadline := time.After(d)
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -344,7 +346,7 @@ var ports = struct {
 // freePort gives a port that nobody listens on, and never the same twice. It
 // is below those that the system gives to outgoing connections, so that it is
 // still free when an agent is restarted.
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	ports.Lock()
 	defer ports.Unlock()

@@ -13,7 +13,7 @@ import (
 )
 
 // check stops the test at an error.
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -21,7 +21,7 @@ func check(t *testing.T, err error) {
 }
 
 // same compares what was got with what was wanted.
-func same(t *testing.T, asked string, got, want any) {
+func same(t testing.TB, asked string, got, want any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s: wanted (-), got (+):\n%s", asked, diff)

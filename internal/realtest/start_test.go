@@ -109,7 +109,7 @@ func TestStartRefused(t *testing.T) {
 }
 
 // reachable gives a directory that other users can reach, too.
-func reachable(t *testing.T) string {
+func reachable(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "curia-realtest-*")
 	check(t, err)

@@ -87,6 +87,17 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestAutoReload changes the configuration and tells the agent nothing.
+func TestAutoReload(t *testing.T) {
+	t.Parallel()
+	a := start(t, option{config: map[string]any{"auto_reload_config": true}})
+	a.configure(map[string]any{"services": []any{map[string]any{"name": "new"}}})
+	a.awaits(map[string]string{"/v1/agent/services": "new", "/v1/catalog/services": "consul new"})
+	a.configure(map[string]any{"no_such_key": true})
+	eventually(t, thingWait, func() error { return a.said("no_such_key") })
+	a.awaits(map[string]string{"/v1/agent/services": "new"})
+}
+
 // said reports whether the log has a text, as an error if not.
 func (a *agent) said(text string) error {
 	if !strings.Contains(a.output(), text) {
@@ -242,4 +253,47 @@ func TestConnectionLimit(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestReloadApplies changes every setting that a reload is to apply and that can
+// be seen from outside.
+func TestReloadApplies(t *testing.T) {
+	t.Parallel()
+	a := start(t, option{config: map[string]any{"node_meta": map[string]any{"rack": "a"}}, flags: []string{"-hcl", `raft_snapshot_interval = "1s"`}})
+	a.must("PUT", "/v1/agent/check/register", `{"Name":"c","TTL":"1h","Status":"passing"}`)
+	a.configure(map[string]any{
+		"node_meta": map[string]any{"rack": "b"}, "discard_check_output": true,
+		"raft_snapshot_threshold": 10, "raft_trailing_logs": 5,
+		"http_config": map[string]any{
+			"response_headers": map[string]any{"X-Cell": "9"}, "block_endpoints": []string{"/v1/event/"}, "allow_write_http_from": []string{"127.0.0.0/8"},
+		},
+		"services": []any{map[string]any{"name": "new"}},
+	})
+	a.must("PUT", "/v1/agent/reload", "")
+	a.awaits(map[string]string{"/v1/agent/services": "new", "/v1/catalog/services": "consul new"})
+	eventually(t, thingWait, func() error {
+		if _, body := a.must("GET", "/v1/catalog/nodes", ""); !strings.Contains(body, `"rack":"b"`) {
+			return fmt.Errorf("nodes: %s", body)
+		}
+		return nil
+	})
+	header, body := a.must("GET", "/v1/agent/self", "")
+	same(t, "header of an answer", header.Get("X-Cell"), "9")
+	if !strings.Contains(body, `"Meta":{"rack":"b"}`) {
+		t.Errorf("agent/self: got %s, wanted the new metadata", body)
+	}
+	if status, _, _, err := a.ask("GET", "/v1/event/list", ""); status != 403 || err != nil {
+		t.Errorf("a blocked endpoint: got %d, %v, wanted 403", status, err)
+	}
+	a.must("PUT", "/v1/agent/check/pass/c?note=noise", "")
+	if _, body := a.must("GET", "/v1/agent/checks", ""); strings.Contains(body, "noise") {
+		t.Errorf("checks: got %s, wanted no output", body)
+	}
+	for i := range 50 {
+		a.must("PUT", fmt.Sprint("/v1/kv/", i), "x")
+	}
+	a.awaitSnapshot()
+	if strings.Contains(a.output(), "need a restart") {
+		t.Error("the agent wants a restart")
+	}
 }
