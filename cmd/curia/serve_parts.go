@@ -67,8 +67,16 @@ func (n *node) agentConfig(cfg *config.Config) agent.Config {
 		},
 		LAN: n.pools.lanMembers, WAN: n.pools.wanMembers, Pools: n.pools.asked(), Reload: n.askReload,
 		Tokens: agentTokens(cfg), PersistTokens: cfg.ACL.EnableTokenPersistence, Authorizer: n.resolver(cfg),
-		Stats: n.stats,
+		Stats: n.stats, RemoteExec: remoteExec(cfg),
 	}
+}
+
+// remoteExec says whether others may run commands here.
+func remoteExec(cfg *config.Config) agent.RemoteExec {
+	if cfg.CheckRules.DisableRemoteExec {
+		return agent.NoRemoteExec
+	}
+	return agent.AllowRemoteExec
 }
 
 // stats gives the figures of servers and pools.
