@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"net/netip"
 	"os"
 	"strconv"
@@ -144,35 +143,15 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 		api.OpenAPI.Op:         httpapi.OpenAPI(version),
 		api.AgentMetrics.Op:    n.tellMetrics(),
 		api.AgentMonitor.Op:    n.monitor,
+		api.AgentProfile.Op:    n.profiles,
 	}
 	hc.Observe = n.metrics.Observe
-	handler := http.Handler(httpapi.New(hc, n.agent, n.log))
-	if cfg.Log.EnableDebug {
-		handler = withProfiles(handler)
-	}
 	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerWait, IdleTimeout: idleWait,
+		Handler: httpapi.New(hc, n.agent, n.log), ReadHeaderTimeout: headerWait, IdleTimeout: idleWait,
 		MaxHeaderBytes: cfg.HTTP.MaxHeaderBytes, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 	srv.RegisterOnShutdown(n.tee().stop)
 	return srv, nil
-}
-
-// withProfiles answers /debug/pprof/ beside the API (enable_debug).
-func withProfiles(api http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
-			mux.ServeHTTP(w, r)
-			return
-		}
-		api.ServeHTTP(w, r)
-	})
 }
 
 func (n *node) saveSnapshot(w http.ResponseWriter, r *http.Request, req *api.Request) error {

@@ -173,6 +173,7 @@ func (s *Server) rawVerbs() map[*api.Op]httpapi.RawFunc {
 		// Nothing is measured or sent in a test, but whoever asks must have the permission.
 		api.AgentMetrics.Op: s.permitted("{}"),
 		api.AgentMonitor.Op: s.permitted(""),
+		api.AgentProfile.Op: s.permitted(""),
 	}
 }
 
