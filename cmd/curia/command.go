@@ -68,7 +68,7 @@ func commands() []command {
 	for _, some := range [][]command{
 		agentCommands, kvCommands, catalogCommands, clusterCommands, localCommands, poolCommands, eventCommands,
 		operatorCommands, rttCommands, configCommands, sessionCommands, snapshotCommands, toolCommands,
-		lockCommands, watchCommands, monitorCommands, execCommands,
+		lockCommands, watchCommands, monitorCommands, execCommands, debugCommands,
 		aclTokenCommands, aclPolicyCommands, aclRoleCommands,
 	} {
 		out = append(out, some...)
