@@ -44,6 +44,7 @@ func (c *Config) complete(h host) (warnings []string, err error) {
 	c.completeTLS(&p)
 	c.completeRest()
 	c.validate(&p)
+	c.warnExposed(&p)
 	return p.warnings, errors.Join(p.errs...)
 }
 
