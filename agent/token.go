@@ -20,11 +20,11 @@ import (
 
 // Tokens are the secrets that an agent works with; empty: none ("Agent Tokens").
 type Tokens struct {
-	Default           string // of requests that bring none
+	Default           string // of requests, services and checks that bring none
 	Agent             string // of the agent's own work; Default unless set
 	AgentRecovery     string // known to this agent alone, even without servers
 	Replication       string
-	ConfigFileService string // of services and checks from files; Agent unless set
+	ConfigFileService string // of services and checks from files; Default unless set
 	DNS               string // of DNS questions; Default unless set
 }
 
@@ -80,7 +80,7 @@ func (s *tokenStore) find(kind string) string {
 	case "replication":
 		return c.Replication
 	case "config_file_service_registration":
-		return orElse(c.ConfigFileService, func() string { return s.find("agent") })
+		return orElse(c.ConfigFileService, func() string { return s.find("default") })
 	case "dns":
 		return orElse(c.DNS, func() string { return s.find("default") })
 	}
@@ -94,16 +94,23 @@ func orElse(token string, other func() string) string {
 	return other()
 }
 
-// configure takes over the tokens of a new configuration.
-func (s *tokenStore) configure(t Tokens) {
+// configure takes over the tokens of a new configuration, and reports whether
+// there is anything new.
+func (s *tokenStore) configure(t Tokens) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	changed := s.configured != t
 	s.configured = t
+	return changed
 }
 
 // SetTokens takes over the tokens of a new configuration. Those that were set
 // through the API stay.
-func (a *Agent) SetTokens(t Tokens) { a.tokens.configure(t) }
+func (a *Agent) SetTokens(t Tokens) {
+	if a.tokens.configure(t) {
+		a.sync.kickFull()
+	}
+}
 
 // DNSToken is what DNS questions are asked with.
 func (a *Agent) DNSToken() string { return a.tokens.get("dns") }
@@ -168,7 +175,7 @@ func (a *Agent) setToken(_ context.Context, q *api.AgentTokenArgs) (api.Nothing,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.set[kind] = q.Spec.Token
-	a.sync.kick()
+	a.sync.kickFull()
 	if !a.cfg.PersistTokens || a.cfg.DataDir == "" {
 		return api.Nothing{}, nil
 	}

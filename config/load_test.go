@@ -127,7 +127,7 @@ func TestAliases(t *testing.T) {
 	}
 	c := must(t, `acl_datacenter = "DC1"  acl_master_token = "root"  acl_default_policy = "deny"  acl_token = "t"  recursor = "8.8.8.8"
 		ui = true  verify_incoming_rpc = true  ca_file = "/ca"  service { name = "a" }  services = [{name = "b"}, {name = "c"}]`)
-	got := []any{c.ACL.Enabled, c.Node.PrimaryDatacenter, c.ACL.Tokens.InitialManagement, c.ACL.DefaultPolicy, c.ACL.Tokens.Agent,
+	got := []any{c.ACL.Enabled, c.Node.PrimaryDatacenter, c.ACL.Tokens.InitialManagement, c.ACL.DefaultPolicy, c.ACL.Tokens.Default,
 		c.DNS.Recursors, c.UI.Enabled, c.TLS.InternalRPC.VerifyIncoming, c.TLS.HTTPS.VerifyIncoming, c.TLS.HTTPS.CAFile, c.Definitions.Services}
 	want := []any{true, "dc1", "root", "deny", "t", []string{"8.8.8.8"}, true, true, false, "/ca",
 		[]map[string]any{{"name": "a"}, {"name": "b"}, {"name": "c"}}}

@@ -140,12 +140,6 @@ func (c *Config) completeACL() {
 		n.PrimaryDatacenter = n.Datacenter
 	}
 	n.PrimaryDatacenter = strings.ToLower(n.PrimaryDatacenter)
-	if a.Tokens.Agent == "" {
-		a.Tokens.Agent = a.Tokens.Default
-	}
-	if a.Tokens.DNS == "" {
-		a.Tokens.DNS = a.Tokens.Default
-	}
 }
 
 var tlsVersions = map[string]string{
