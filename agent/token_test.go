@@ -117,7 +117,7 @@ func TestNoRecoveryToken(t *testing.T) {
 	if api.KindOf(err) != api.Denied {
 		t.Errorf("agent/self without a token, and without a recovery token: got %v; want that it is denied", err)
 	}
-	r.tokens.set["agent_recovery"] = "later"
+	r.tokens.configure(Tokens{AgentRecovery: "later"})
 	if _, err = r.Call(t.Context(), &api.Request{Op: api.AgentSelf.Op, Args: &api.None{}, Token: "later"}); err != nil {
 		t.Errorf("agent/self with a recovery token that was set later: %v", err)
 	}
