@@ -33,8 +33,8 @@ var debugCommands = []command{{
 	help: `The archive holds what the agent tells of its configuration, its machine and its
 members at the start; its metrics and its memory at each interval; its log, and the
 load of its processor, for the whole duration. Secrets are not in it, but names and
-addresses are. Profiles need enable_debug in the configuration of the agent, and the
-permission operator:read.
+addresses are. It needs the permissions agent:read and operator:read, and profiles
+enable_debug in the configuration of the agent.
 
 Examples:
 
