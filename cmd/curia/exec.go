@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -319,10 +321,13 @@ func (r *remoteRun) flush(node string) {
 // failed, or whose end is not known.
 func (r *remoteRun) summary() error {
 	ended, failed := 0, false
-	for name, n := range r.nodes {
+	for _, name := range slices.Sorted(maps.Keys(r.nodes)) {
+		n := r.nodes[name]
 		r.flush(name)
 		if n.ended {
 			ended++
+		} else {
+			r.printf("==> %s: has not told how it ended\n", name)
 		}
 		failed = failed || n.code != "0"
 	}

@@ -144,7 +144,7 @@ func TestExecUnfinished(t *testing.T) {
 		t.Errorf("patience with a node that runs: got %v; want %v", got, execAlive+1)
 	}
 	err := r.summary()
-	if want := "n1: half\n1 / 2 node(s) completed / acknowledged\n"; out.String() != want || err == nil || report("curia", io.Discard, err) != 2 {
+	if want := "n1: half\n==> n1: has not told how it ended\n1 / 2 node(s) completed / acknowledged\n"; out.String() != want || err == nil || report("curia", io.Discard, err) != 2 {
 		t.Errorf("got %q and %v; want %q and exit code 2", out.String(), err, want)
 	}
 }
