@@ -38,6 +38,8 @@ type Config struct {
 	// Authorizer resolves tokens to what their holders may do; nil: everybody may
 	// do everything.
 	Authorizer acl.Resolver
+	// RemoteExec says whether others may run commands here.
+	RemoteExec RemoteExec
 }
 
 // About is what the agent tells about itself.

@@ -31,7 +31,7 @@ func TestConfigure(t *testing.T) {
 		r.mustConfigure(`[{"name":"web","token":"w","check":{"id":"c","ttl":"1h"}},{"name":"old","check":{"id":"oc","ttl":"1h"}}]`,
 			`[{"name":"disk","ttl":"1h","token":"d"},{"name":"mem","ttl":"1h"}]`)
 		r.wrote("after the first configuration", "register check c=critical service web token=w", "register check disk=critical token=d",
-			"register check mem=critical token=agent", "register check oc=critical service old token=agent")
+			"register check mem=critical token=default", "register check oc=critical service old token=default")
 		r.service(`{"Name":"api","Check":{"CheckID":"ac","TTL":"1h"}}`)
 		r.check(`{"Name":"extra","ServiceID":"old","TTL":"1h"}`)
 		for _, id := range []string{"c", "disk", "ac"} {

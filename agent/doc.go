@@ -5,14 +5,15 @@
 // out and the agent fills in. The services
 // and checks of this node: who registers them, their checks at work, maintenance,
 // the files that keep them for a restart, and anti-entropy, which makes the
-// catalog follow.
+// catalog follow. The commands that others have run here.
 //
 // Never. It holds no replicated state and speaks no HTTP.
 //
 // Goroutines. Run owns them all: one for the catalog, one for states on disk, one
 // that removes what is critical for too long, one that tells the servers where
-// this node is in the network, and one for each check but those
-// with a TTL. Before Run registrations are taken over and nothing else happens;
+// this node is in the network, one that waits for commands and some for each that
+// runs, and one for each check but those with a TTL. Before Run registrations are
+// taken over and nothing else happens;
 // when it returns nothing is left. An Agent may be called concurrently.
 //
 // Promises. It implements api.Caller: verbs about this agent are answered here,

@@ -31,9 +31,13 @@ type eventBuffer struct {
 	all     []*api.UserEvent // oldest first
 	changed chan struct{}    // closed by the next event
 	alone   uint64           // time of events that went to no pool
+
+	jobs chan api.RemoteExec // that events asked for
 }
 
-func newEventBuffer() *eventBuffer { return &eventBuffer{changed: make(chan struct{})} }
+func newEventBuffer() *eventBuffer {
+	return &eventBuffer{changed: make(chan struct{}), jobs: make(chan api.RemoteExec, maxJobs)}
+}
 
 func (b *eventBuffer) add(e *api.UserEvent) {
 	b.mu.Lock()
@@ -78,10 +82,13 @@ func (a *Agent) Hear(name string, ltime uint64, payload []byte) {
 		a.log.Warn("event of a newer version", "event", name, "version", e.Version)
 	}
 	mine, err := a.concerns(api.EventFilter{Node: e.NodeFilter, Service: e.ServiceFilter, Tag: e.TagFilter})
-	if err != nil {
+	switch {
+	case err != nil:
 		a.log.Warn("event with a filter that cannot be used", "event", name, "err", err)
-	}
-	if mine {
+	case !mine:
+	case name == api.RemoteExecEvent:
+		a.hearJob(e.Payload)
+	default:
 		a.events.add(e)
 	}
 }

@@ -72,18 +72,12 @@ func (l *local) adjust(to *live) {
 	l.staleNode = true
 }
 
-// nodeWritten notes that the catalog has the node as it was, and maybe is.
+// nodeWritten notes that the catalog has the node as it was, and maybe is, or that
+// it refuses it.
 func (l *local) nodeWritten(as *live) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.staleNode = l.staleNode && l.live.Load() != as
-}
-
-// nodeIsStale reports whether the node is to be written.
-func (l *local) nodeIsStale() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.staleNode
 }
 
 // touch wakes who waits for news of a service. What changes about the node, or a

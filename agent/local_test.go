@@ -141,14 +141,14 @@ func TestMaintenance(t *testing.T) {
 		}{
 			{"node off while off", api.LocalMaintenance.Op, maintainNode("false", ""), "", nil},
 			{"node on", api.LocalMaintenance.Op, maintainNode("true", "patch"), `_node_maintenance maintenance critical "patch"`,
-				[]string{"register check _node_maintenance=critical token=agent"}},
+				[]string{"register check _node_maintenance=critical token=default"}},
 			{"node on again", api.LocalMaintenance.Op, maintainNode("1", "other"), `_node_maintenance maintenance critical "patch"`, nil},
 			{"node off", api.LocalMaintenance.Op, maintainNode("F", ""), "", []string{"remove check _node_maintenance token=agent"}},
 			{"node on without a reason", api.LocalMaintenance.Op, maintainNode("true", ""),
-				`_node_maintenance maintenance critical "` + nodeReason + `"`, []string{"register check _node_maintenance=critical token=agent"}},
+				`_node_maintenance maintenance critical "` + nodeReason + `"`, []string{"register check _node_maintenance=critical token=default"}},
 			{"node off for good", api.LocalMaintenance.Op, maintainNode("false", ""), "", []string{"remove check _node_maintenance token=agent"}},
 			{"service on", api.LocalServiceMaintenance.Op, maintainService("web", "true", ""),
-				`_service_maintenance:web maintenance critical "` + serviceReason + `"`, []string{"register check _service_maintenance:web=critical token=agent"}},
+				`_service_maintenance:web maintenance critical "` + serviceReason + `"`, []string{"register check _service_maintenance:web=critical token=default"}},
 			{"service on again", api.LocalServiceMaintenance.Op, maintainService("web", "true", "x"),
 				`_service_maintenance:web maintenance critical "` + serviceReason + `"`, nil},
 			{"service off", api.LocalServiceMaintenance.Op, maintainService("web", "false", "x"), "",
@@ -316,7 +316,7 @@ func TestPermissions(t *testing.T) {
 	}
 	tune := func(c *Config) {
 		c.Authorizer = func(token string) (acl.Authorizer, error) {
-			if token == "" {
+			if token == "default" {
 				return acl.AllowAll{}, nil
 			}
 			return tokens[token], nil
@@ -401,7 +401,7 @@ func TestStrayResults(t *testing.T) {
 		r.check(`{"Name":"c","TTL":"20s"}`)
 		r.report(old, check.Result{Status: api.Passing, Output: "stray"})
 		same(t, "states after a result of the check before", r.said(), map[string]string{"c": "critical"})
-		r.wrote("before the end", "register check c=critical token=agent", "register check c=critical token=agent")
+		r.wrote("before the end", "register check c=critical token=default", "register check c=critical token=default")
 		r.must(api.LocalCheckDeregister.Op, &api.LocalCheckID{ID: "c"})
 		r.report(old, check.Result{Status: api.Passing, Output: "stray"})
 		r.startCheck(old)

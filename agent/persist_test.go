@@ -72,7 +72,7 @@ func TestRestart(t *testing.T) {
 		checks := next.must(api.LocalChecks.Op, &api.None{}).(map[string]*api.Check)
 		same(t, "reasons", []string{checks["disk"].Notes, checks["_node_maintenance"].Notes, checks["_service_maintenance:maintained"].Notes},
 			[]string{"n", "patch", "drain"})
-		next.wrote("after the restart", "register check disk=critical token=agent", "register check short=critical token=b",
+		next.wrote("after the restart", "register check disk=critical token=default", "register check short=critical token=b",
 			"register check silent=critical token=b")
 		next.must(api.LocalMaintenance.Op, maintainNode("false", ""))
 		next.must(api.LocalServiceMaintenance.Op, maintainService("maintained", "false", ""))

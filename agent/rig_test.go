@@ -155,7 +155,9 @@ func (c *catalog) register(r api.Registration, token string) error {
 		}
 	}
 	c.nodes[r.Node] = n
-	n.node = api.Node{ID: r.ID, Node: r.Node, Address: r.Address, TaggedAddresses: r.TaggedAddresses, Meta: r.NodeMeta}
+	if !r.SkipNodeUpdate || n.node.Node == "" {
+		n.node = api.Node{ID: r.ID, Node: r.Node, Address: r.Address, TaggedAddresses: r.TaggedAddresses, Meta: r.NodeMeta}
+	}
 	if r.Service != nil {
 		s := r.Service.Service
 		n.services[s.ID] = &s
@@ -255,7 +257,7 @@ func (l *lines) String() string {
 func newRig(t testing.TB, c *catalog, tune func(*Config)) *rig {
 	t.Helper()
 	cfg := Config{
-		Node: api.Node{ID: "id1", Node: "n1", Address: "10.0.0.1"}, Datacenter: "dc1", Tokens: Tokens{Agent: "agent"},
+		Node: api.Node{ID: "id1", Node: "n1", Address: "10.0.0.1"}, Datacenter: "dc1", Tokens: Tokens{Agent: "agent", Default: "default"},
 		LAN: func() []*api.Member { return nil }, Stats: func() map[string]map[string]string { return nil },
 	}
 	if tune != nil {

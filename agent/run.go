@@ -45,6 +45,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.reapCritical(ctx) })
 	group.Go(func() error { return a.sendCoordinates(ctx) })
 	group.Go(func() error { return a.states.run(ctx, a.state) })
+	group.Go(func() error { return a.runJobs(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		close(a.ended)

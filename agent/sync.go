@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"curia/api"
+	"curia/check"
 )
 
 // syncer wakes the loop that keeps the catalog in step.
 type syncer struct {
 	wake   chan struct{}        // of size 1: something changed
+	whole  atomic.Bool          // the next pass compares everything
 	joined chan struct{}        // of size 1: there is another server
 	waits  chan chan<- struct{} // who waits for the next pass to end
 }
@@ -27,6 +30,13 @@ func (s *syncer) kick() {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// kickFull lets the loop compare everything: what the catalog refused before, it
+// may take now. It never blocks.
+func (s *syncer) kickFull() {
+	s.whole.Store(true)
+	s.kick()
 }
 
 // pushed waits until what changed before has been pushed, but not for long: the
@@ -72,6 +82,7 @@ func (a *Agent) syncLoop(ctx context.Context) error {
 		case <-a.sync.wake:
 		case waiting = <-a.sync.waits:
 		}
+		full = a.sync.whole.Swap(false) || full
 		err := a.syncPass(ctx, full)
 		if waiting != nil {
 			close(waiting)
@@ -207,14 +218,12 @@ func (a *Agent) push(ctx context.Context) error {
 	var refused error
 	live := a.local.live.Load()
 	for _, e := range a.local.errands(&live.node) {
-		if e.nodeAlone && !a.local.nodeIsStale() {
-			continue
-		}
 		var err error
+		token := cmp.Or(e.token, a.tokens.get(e.instead))
 		if e.register != nil {
-			_, err = ask(ctx, a, api.CatalogRegister, *e.register, cmp.Or(e.token, a.tokens.get("agent")))
+			_, err = ask(ctx, a, api.CatalogRegister, *e.register, token)
 		} else {
-			_, err = ask(ctx, a, api.CatalogDeregister, *e.deregister, cmp.Or(e.token, a.tokens.get("agent")))
+			_, err = ask(ctx, a, api.CatalogDeregister, *e.deregister, token)
 		}
 		switch api.KindOf(err) {
 		case api.Denied:
@@ -228,9 +237,9 @@ func (a *Agent) push(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", e.what, err)
 			}
-			if e.register != nil {
-				a.local.nodeWritten(live)
-			}
+		}
+		if e.register != nil && !e.register.Registration.SkipNodeUpdate {
+			a.local.nodeWritten(live)
 		}
 		e.done()
 	}
@@ -243,16 +252,20 @@ type errand struct {
 	register   *api.RegisterArgs
 	deregister *api.DeregisterArgs
 	token      string
-	nodeAlone  bool   // of no use when another one has written the node
+	instead    string // the kind of the agent's token to use when there is none
 	done       func() // notes that it was carried out
 }
 
-// errands lists the writes that bring the catalog in step: removals, services
-// with their checks, other checks, the node, in this order.
+// errands lists the writes that bring the catalog in step: the node, removals,
+// services with their checks, other checks, in this order. The node goes alone: who
+// may register a service need not be allowed to change the node.
 func (l *local) errands(node *api.Node) []errand {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out []errand
+	if l.staleNode {
+		out = append(out, l.registration("register node "+node.Node, node, nil))
+	}
 	for id, token := range l.goneChecks {
 		out = append(out, removal("remove check "+id, api.Deregistration{Node: node.Node, CheckID: id}, token, l.forgotten(l.goneChecks, id)))
 	}
@@ -263,7 +276,7 @@ func (l *local) errands(node *api.Node) []errand {
 	with := map[string][]*localCheck{}
 	var alone []*localCheck
 	for _, c := range l.staleChecks {
-		if s := l.staleServices[c.row.ServiceID]; s != nil && s.token == c.token {
+		if s := l.staleServices[c.row.ServiceID]; s != nil && s.token == c.token && s.from == c.from {
 			with[s.row.ID] = append(with[s.row.ID], c)
 		} else {
 			alone = append(alone, c)
@@ -275,16 +288,11 @@ func (l *local) errands(node *api.Node) []errand {
 	for _, c := range alone {
 		out = append(out, l.registration("register check "+c.row.CheckID, node, nil, c))
 	}
-	if l.staleNode {
-		e := l.registration("register node "+node.Node, node, nil)
-		e.nodeAlone = true
-		out = append(out, e)
-	}
 	return out
 }
 
 func removal(what string, d api.Deregistration, token string, done func()) errand {
-	return errand{what: what, deregister: &api.DeregisterArgs{Deregistration: d}, token: token, done: done}
+	return errand{what, nil, &api.DeregisterArgs{Deregistration: d}, token, "agent", done}
 }
 
 // forgotten notes that a removal was carried out.
@@ -296,23 +304,33 @@ func (l *local) forgotten(gone map[string]string, id string) func() {
 	}
 }
 
+// insteadOf gives the kind of token with which something is registered that has
+// none of its own.
+func insteadOf(from check.Origin) string {
+	if from == check.FromFile {
+		return "config_file_service_registration"
+	}
+	return "default"
+}
+
 // registration registers the node with a service, which may be nil, and checks
-// of the same token. It needs the lock. What changes until it is carried out stays
+// of the same token and origin. It needs the lock. What changes until it is carried out stays
 // out of step.
 func (l *local) registration(what string, node *api.Node, s *localService, checks ...*localCheck) errand {
 	reg := api.Registration{
 		ID: node.ID, Node: node.Node, Address: node.Address,
 		TaggedAddresses: node.TaggedAddresses, NodeMeta: node.Meta,
+		SkipNodeUpdate: s != nil || len(checks) > 0,
 	}
-	e := errand{what: what}
+	e := errand{what: what, instead: "agent"}
 	var service *api.Service
 	if s != nil {
-		service, e.token = s.row, s.token
+		service, e.token, e.instead = s.row, s.token, insteadOf(s.from)
 		reg.Service = &api.ServiceSpec{Service: *service, Weights: &service.Weights}
 	}
 	rows := make([]*api.Check, len(checks))
 	for i, c := range checks {
-		rows[i], e.token = c.row, c.token
+		rows[i], e.token, e.instead = c.row, c.token, insteadOf(c.from)
 		reg.Checks = append(reg.Checks, &api.CheckSpec{Check: *c.row})
 	}
 	e.register = &api.RegisterArgs{Registration: reg}

@@ -18,17 +18,17 @@ const fullPass = 2*syncEvery + time.Second
 func TestRegistrationsReachTheCatalog(t *testing.T) {
 	play(t, nil, func(t *testing.T, r *rig) {
 		r.service(`{"ID":"w1","Name":"web","Tags":["a"],"Port":80,"Check":{"TTL":"1h"}}`)
-		r.wrote("after a service", "register check service:w1=critical service w1 token=agent")
+		r.wrote("after a service", "register check service:w1=critical service w1 token=default")
 		r.check(`{"Name":"disk","TTL":"1h","Status":"passing"}`)
-		r.wrote("after a check of the node", "register check disk=passing token=agent")
+		r.wrote("after a check of the node", "register check disk=passing token=default")
 		r.check(`{"Name":"deep","ServiceID":"w1","TTL":"1h"}`)
-		r.wrote("after a check of the service", "register check deep=critical token=agent")
+		r.wrote("after a check of the service", "register check deep=critical token=default")
 		r.update("service:w1", api.Passing, "fine")
-		r.wrote("after a status", "register check service:w1=passing token=agent")
+		r.wrote("after a status", "register check service:w1=passing token=default")
 		r.update("service:w1", api.Passing, "fine")
 		r.wrote("after the same status")
 		r.service(`{"ID":"w1","Name":"web2","Tags":["a"],"Port":80}`)
-		r.wrote("after another name", "register check deep=critical check service:w1=passing service w1 token=agent")
+		r.wrote("after another name", "register check deep=critical check service:w1=passing service w1 token=default")
 		r.must(api.LocalCheckDeregister.Op, &api.LocalCheckID{ID: "deep"})
 		r.wrote("after the end of a check", "remove check deep token=agent")
 		r.must(api.LocalServiceDeregister.Op, &api.LocalServiceID{ID: "w1"})
@@ -48,34 +48,34 @@ func TestFullPassRepairs(t *testing.T) {
 		r.service(`{"ID":"w1","Name":"web","Tags":["a"],"Port":80,"Check":{"CheckID":"c1","TTL":"24h"}}`)
 		r.service(`{"ID":"o1","Name":"open","Tags":["a"],"EnableTagOverride":true}`)
 		r.check(`{"Name":"disk","TTL":"24h"}`)
-		r.wrote("at first", "register check c1=critical service w1 token=agent", "register check disk=critical token=agent",
-			"register service o1 token=agent")
+		r.wrote("at first", "register check c1=critical service w1 token=default", "register check disk=critical token=default",
+			"register service o1 token=default")
 		for _, c := range []struct {
 			name string
 			edit func(n *catalogNode)
 			want []string
 		}{
 			{"nothing", func(*catalogNode) {}, nil},
-			{"service missing", func(n *catalogNode) { delete(n.services, "w1") }, []string{"register service w1 token=agent"}},
+			{"service missing", func(n *catalogNode) { delete(n.services, "w1") }, []string{"register service w1 token=default"}},
 			{"service with its check missing", func(n *catalogNode) { delete(n.services, "w1"); delete(n.checks, "c1") },
-				[]string{"register check c1=critical service w1 token=agent"}},
+				[]string{"register check c1=critical service w1 token=default"}},
 			{"other port", func(n *catalogNode) {
 				n.services["w1"] = &api.Service{ID: "w1", Service: "web", Tags: []string{"a"}, Port: 81}
 			},
-				[]string{"register service w1 token=agent"}},
+				[]string{"register service w1 token=default"}},
 			{"other tags", func(n *catalogNode) { s := *n.services["w1"]; s.Tags = []string{"b"}; n.services["w1"] = &s },
-				[]string{"register service w1 token=agent"}},
+				[]string{"register service w1 token=default"}},
 			{"other tags where that is allowed", func(n *catalogNode) { s := *n.services["o1"]; s.Tags = []string{"b"}; n.services["o1"] = &s }, nil},
 			{"other port and tags where tags are allowed", func(n *catalogNode) {
 				s := *n.services["o1"]
 				s.Tags, s.Port = []string{"c"}, 7
 				n.services["o1"] = &s
-			}, []string{"register service o1 token=agent"}},
-			{"check missing", func(n *catalogNode) { delete(n.checks, "disk") }, []string{"register check disk=critical token=agent"}},
+			}, []string{"register service o1 token=default"}},
+			{"check missing", func(n *catalogNode) { delete(n.checks, "disk") }, []string{"register check disk=critical token=default"}},
 			{"other status", func(n *catalogNode) { k := *n.checks["c1"]; k.Status = api.Passing; n.checks["c1"] = &k },
-				[]string{"register check c1=critical token=agent"}},
+				[]string{"register check c1=critical token=default"}},
 			{"other output", func(n *catalogNode) { k := *n.checks["c1"]; k.Output = "x"; n.checks["c1"] = &k },
-				[]string{"register check c1=critical token=agent"}},
+				[]string{"register check c1=critical token=default"}},
 			{"strangers", func(n *catalogNode) {
 				n.services["s1"] = &api.Service{ID: "s1", Service: "stranger"}
 				n.checks["s2"] = &api.Check{Node: "n1", CheckID: "s2", Name: "stranger"}
@@ -88,7 +88,7 @@ func TestFullPassRepairs(t *testing.T) {
 			{"other meta data of the node, and a check", func(n *catalogNode) {
 				n.node.Meta = map[string]string{"a": "b"}
 				delete(n.checks, "disk")
-			}, []string{"register check disk=critical token=agent"}},
+			}, []string{"register check disk=critical token=default", "register token=agent"}},
 		} {
 			r.catalog.edit(c.edit)
 			pass(fullPass)
@@ -110,7 +110,7 @@ func TestDeferredOutput(t *testing.T) {
 	tune := func(c *Config) { c.Checks.UpdateInterval = interval }
 	play(t, tune, func(t *testing.T, r *rig) {
 		r.check(`{"ID":"c","Name":"c","TTL":"24h","Status":"passing"}`)
-		r.wrote("at first", "register check c=passing token=agent")
+		r.wrote("at first", "register check c=passing token=default")
 		output := func() string { return r.catalog.nodes["n1"].checks["c"].Output }
 
 		for _, text := range []string{"a", "b", "d"} {
@@ -119,14 +119,14 @@ func TestDeferredOutput(t *testing.T) {
 		}
 		r.wrote("before the deferral ends")
 		pass(interval * 3 / 2)
-		r.wrote("after the deferral has ended", "register check c=passing token=agent")
+		r.wrote("after the deferral has ended", "register check c=passing token=default")
 		same(t, "output", output(), "d")
 		pass(2 * fullPass)
 		r.wrote("long after")
 
 		r.update("c", api.Passing, "e")
 		r.update("c", api.Warning, "f")
-		r.wrote("after a status in a deferral", "register check c=warning token=agent")
+		r.wrote("after a status in a deferral", "register check c=warning token=default")
 		pass(fullPass)
 		r.wrote("after the deferral that the status ended")
 
@@ -135,7 +135,7 @@ func TestDeferredOutput(t *testing.T) {
 		r.catalog.taken()
 		r.update("c", api.Warning, "h")
 		r.service(`{"Name":"a","Tags":["new"]}`)
-		r.wrote("when a check in a deferral was written with its service", "register check c=warning service a token=agent")
+		r.wrote("when a check in a deferral was written with its service", "register check c=warning service a token=default")
 		pass(fullPass)
 		r.wrote("after the deferral that this ended")
 
@@ -160,7 +160,7 @@ func TestDeferredOutputOutlivesComparison(t *testing.T) {
 			t.Error("no full pass in half an hour")
 		}
 		pass(interval + time.Second)
-		r.wrote("at the end of the deferral", "register check c=passing token=agent")
+		r.wrote("at the end of the deferral", "register check c=passing token=default")
 	})
 }
 
@@ -168,7 +168,7 @@ func TestOutputWithoutDeferral(t *testing.T) {
 	play(t, nil, func(t *testing.T, r *rig) {
 		r.check(`{"ID":"c","Name":"c","TTL":"24h","Status":"passing"}`)
 		r.update("c", api.Passing, "a")
-		r.wrote("after an output", "register check c=passing token=agent", "register check c=passing token=agent")
+		r.wrote("after an output", "register check c=passing token=default", "register check c=passing token=default")
 	})
 }
 
@@ -201,7 +201,7 @@ func TestRefusals(t *testing.T) {
 				for _, s := range []string{"a", "bad1", "b", "bad2", "c"} {
 					r.service(`{"Name":"` + s + `"}`)
 				}
-				r.wrote("with refusals", "register service a token=agent", "register service b token=agent", "register service c token=agent")
+				r.wrote("with refusals", "register service a token=default", "register service b token=default", "register service c token=default")
 				if !strings.Contains(r.logged.String(), "bad1") {
 					t.Errorf("the log says nothing about a refused service:\n%s", r.logged)
 				}
@@ -209,7 +209,7 @@ func TestRefusals(t *testing.T) {
 				refused = false
 				r.catalog.mu.Unlock()
 				pass(fullPass)
-				r.wrote("without", "register service bad1 token=agent", "register service bad2 token=agent")
+				r.wrote("without", "register service bad1 token=default", "register service bad2 token=default")
 			})
 		})
 	}
@@ -260,7 +260,7 @@ func TestTokens(t *testing.T) {
 			"register check service:head=critical service head token=caller",
 			"register check service:mixed=critical token=k",
 			"register service mixed token=b",
-			"register service none token=agent")
+			"register service none token=default")
 		for _, id := range []string{"body", "head", "none"} {
 			r.must(api.LocalServiceDeregister.Op, &api.LocalServiceID{ID: id})
 		}
@@ -318,7 +318,7 @@ func TestWithoutLeader(t *testing.T) {
 				down = false
 				r.catalog.mu.Unlock()
 				pass(2 * retryMax)
-				r.wrote("at last", "register check c=passing service web token=agent")
+				r.wrote("at last", "register check c=passing service web token=default")
 				if warned := strings.Contains(r.logged.String(), "WARN"); warned != (name == "broken") {
 					t.Errorf("the log has a warning: %t\n%s", warned, r.logged)
 				}
@@ -339,7 +339,7 @@ func TestSlowCatalog(t *testing.T) {
 		r.service(`{"Name":"b"}`)
 		r.must(api.LocalServiceDeregister.Op, &api.LocalServiceID{ID: "a"})
 		pass(time.Minute)
-		r.wrote("in the end", "register service a token=agent", "register service b token=agent", "remove service a token=agent")
+		r.wrote("in the end", "register service a token=default", "register service b token=default", "remove service a token=agent")
 	})
 }
 
@@ -351,9 +351,9 @@ func TestChangeInFlight(t *testing.T) {
 		r.update("c", api.Passing, "")
 		r.wrote("while the first write is under way")
 		pass(time.Second)
-		r.wrote("when it has ended", "register check c=critical service web token=agent")
+		r.wrote("when it has ended", "register check c=critical service web token=default")
 		pass(2 * time.Second)
-		r.wrote("after the next", "register check c=passing token=agent")
+		r.wrote("after the next", "register check c=passing token=default")
 		r.update("c", api.Warning, "")
 		go r.service(`{"Name":"web","Port":1}`)
 		pass(time.Second)
@@ -395,7 +395,7 @@ func TestNotRunning(t *testing.T) {
 		pass(time.Hour)
 		same(t, "states before Run", r.said(), map[string]string{"c": "critical"})
 		r.run()
-		r.wrote("at the start", "register check c=critical service early token=agent")
+		r.wrote("at the start", "register check c=critical service early token=default", "register token=agent")
 		r.update("c", api.Passing, "")
 		r.stop()
 		began := time.Now()
@@ -405,5 +405,81 @@ func TestNotRunning(t *testing.T) {
 		}
 		pass(time.Hour)
 		same(t, "states after the end", r.said(), map[string]string{"c": "passing"})
+	})
+}
+
+// TestTokensOfRegistrations looks at the token with which each kind of thing gets
+// into the catalog, and after each of the agent's tokens has changed.
+func TestTokensOfRegistrations(t *testing.T) {
+	play(t, nil, func(t *testing.T, r *rig) {
+		service := decode[api.ServiceDefinition](t, `{"Name":"file","Check":{"CheckID":"fc","TTL":"24h","Status":"passing"}}`)
+		own := decode[api.ServiceDefinition](t, `{"Name":"own","Token":"mine"}`)
+		disk := decode[api.CheckRegistration](t, `{"Name":"disk","TTL":"24h","Status":"passing"}`)
+		if err := r.Configure([]*api.ServiceDefinition{&service, &own}, []*api.CheckRegistration{&disk}); err != nil {
+			t.Fatal(err)
+		}
+		r.service(`{"Name":"api"}`)
+		r.check(`{"Name":"late","ServiceID":"file","TTL":"24h","Status":"passing"}`)
+		r.wrote("with the tokens of the agent", "register check disk=passing token=default", "register check fc=passing service file token=default",
+			"register check late=passing token=default", "register service api token=default", "register service own token=mine")
+		all := func(n *catalogNode) {
+			clear(n.services)
+			clear(n.checks)
+			n.node.Address = "10.9.9.9"
+		}
+		for _, c := range []struct {
+			name string
+			set  func()
+			want []string
+		}{
+			{"config_file_service_registration", func() { setToken(t, r.Agent, "config_file_service_registration", "files") }, []string{
+				"register check disk=passing token=files", "register check fc=passing service file token=files",
+				"register check late=passing token=default", "register service api token=default", "register service own token=mine", "register token=agent",
+			}},
+			{"default", func() { setToken(t, r.Agent, "default", "d2") }, []string{
+				"register check disk=passing token=files", "register check fc=passing service file token=files",
+				"register check late=passing token=d2", "register service api token=d2", "register service own token=mine", "register token=agent",
+			}},
+			{"agent", func() { setToken(t, r.Agent, "agent", "a2") }, []string{
+				"register check disk=passing token=files", "register check fc=passing service file token=files",
+				"register check late=passing token=d2", "register service api token=d2", "register service own token=mine", "register token=a2",
+			}},
+			{"reload", func() {
+				for _, kind := range []string{"config_file_service_registration", "default", "agent"} {
+					setToken(t, r.Agent, kind, "")
+				}
+				synctest.Wait()
+				r.catalog.taken()
+				r.catalog.edit(all)
+				r.SetTokens(Tokens{Default: "d3"})
+			}, []string{
+				"register check disk=passing token=d3", "register check fc=passing service file token=d3",
+				"register check late=passing token=d3", "register service api token=d3", "register service own token=mine", "register token=d3",
+			}},
+		} {
+			r.catalog.edit(all)
+			c.set()
+			r.wrote("at once, after the token changed: "+c.name, c.want...)
+		}
+	})
+}
+
+// TestNodeAndServiceTokens keeps the node in the catalog with a token that may
+// write nothing else, and a service with one that may not write the node.
+func TestNodeAndServiceTokens(t *testing.T) {
+	play(t, nil, func(t *testing.T, r *rig) {
+		r.catalog.mu.Lock()
+		r.catalog.refuse = func(op *api.Op, what, token string) error {
+			if op == api.CatalogRegister.Op && strings.Contains(what, "service") != (token == "web") {
+				return api.Errorf(api.Denied, "Permission denied")
+			}
+			return nil
+		}
+		r.catalog.mu.Unlock()
+		r.service(`{"Name":"web","Token":"web"}`)
+		r.wrote("at first", "register service web token=web")
+		r.catalog.edit(func(n *catalogNode) { clear(n.services); n.node.Address = "10.9.9.9" })
+		pass(fullPass)
+		r.wrote("when both are missing", "register service web token=web", "register token=agent")
 	})
 }

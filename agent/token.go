@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"curia/acl"
 	"curia/api"
@@ -20,11 +22,11 @@ import (
 
 // Tokens are the secrets that an agent works with; empty: none ("Agent Tokens").
 type Tokens struct {
-	Default           string // of requests that bring none
+	Default           string // of requests, services and checks that bring none
 	Agent             string // of the agent's own work; Default unless set
 	AgentRecovery     string // known to this agent alone, even without servers
 	Replication       string
-	ConfigFileService string // of services and checks from files; Agent unless set
+	ConfigFileService string // of services and checks from files; Default unless set
 	DNS               string // of DNS questions; Default unless set
 }
 
@@ -44,66 +46,82 @@ var tokenNames = map[string]string{
 // tokenStore holds what the configuration says and what was set since through
 // the API, which wins. Safe for concurrent use.
 type tokenStore struct {
+	now      atomic.Pointer[Tokens] // what is used, with what stands in for missing ones
+	recovery acl.Authorizer
+
 	mu         sync.Mutex
 	configured Tokens
 	set        map[string]string // by kind
-	recovery   acl.Authorizer
 }
 
 func newTokenStore(configured Tokens, node string) *tokenStore {
 	may := acl.Compile(acl.Options{Default: acl.DenyAll{}}, &acl.Policy{Rules: []acl.Rule{
 		{Resource: acl.Agent, Name: node, Access: acl.Write}, {Resource: acl.Node, Prefix: true, Access: acl.Read},
 	}})
-	return &tokenStore{configured: configured, set: map[string]string{}, recovery: &acl.Holder{Authorizer: may, Accessor: "agent-recovery"}}
+	s := &tokenStore{configured: configured, set: map[string]string{}, recovery: &acl.Holder{Authorizer: may, Accessor: "agent-recovery"}}
+	s.settle()
+	return s
 }
 
 // get gives the token of a kind.
 func (s *tokenStore) get(kind string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.find(kind)
-}
-
-// find needs the lock.
-func (s *tokenStore) find(kind string) string {
-	if token := s.set[kind]; token != "" {
-		return token
-	}
-	c := &s.configured
-	switch kind {
-	case "default":
-		return c.Default
-	case "agent":
-		return orElse(c.Agent, func() string { return s.find("default") })
-	case "agent_recovery":
-		return c.AgentRecovery
-	case "replication":
-		return c.Replication
-	case "config_file_service_registration":
-		return orElse(c.ConfigFileService, func() string { return s.find("agent") })
-	case "dns":
-		return orElse(c.DNS, func() string { return s.find("default") })
+	if token := s.now.Load().of(kind); token != nil {
+		return *token
 	}
 	return ""
 }
 
-func orElse(token string, other func() string) string {
-	if token != "" {
-		return token
+// of is where the token of a kind is; nil for kinds that there are not.
+func (t *Tokens) of(kind string) *string {
+	switch kind {
+	case "default":
+		return &t.Default
+	case "agent":
+		return &t.Agent
+	case "agent_recovery":
+		return &t.AgentRecovery
+	case "replication":
+		return &t.Replication
+	case "config_file_service_registration":
+		return &t.ConfigFileService
+	case "dns":
+		return &t.DNS
 	}
-	return other()
+	return nil
 }
 
-// configure takes over the tokens of a new configuration.
-func (s *tokenStore) configure(t Tokens) {
+// settle finds out which tokens are used. It needs the lock.
+func (s *tokenStore) settle() {
+	now := s.configured
+	for kind, token := range s.set {
+		if at := now.of(kind); at != nil && token != "" {
+			*at = token
+		}
+	}
+	now.Agent = cmp.Or(now.Agent, now.Default)
+	now.ConfigFileService = cmp.Or(now.ConfigFileService, now.Default)
+	now.DNS = cmp.Or(now.DNS, now.Default)
+	s.now.Store(&now)
+}
+
+// configure takes over the tokens of a new configuration, and reports whether
+// there is anything new.
+func (s *tokenStore) configure(t Tokens) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	changed := s.configured != t
 	s.configured = t
+	s.settle()
+	return changed
 }
 
 // SetTokens takes over the tokens of a new configuration. Those that were set
 // through the API stay.
-func (a *Agent) SetTokens(t Tokens) { a.tokens.configure(t) }
+func (a *Agent) SetTokens(t Tokens) {
+	if a.tokens.configure(t) {
+		a.sync.kickFull()
+	}
+}
 
 // DNSToken is what DNS questions are asked with.
 func (a *Agent) DNSToken() string { return a.tokens.get("dns") }
@@ -168,7 +186,8 @@ func (a *Agent) setToken(_ context.Context, q *api.AgentTokenArgs) (api.Nothing,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.set[kind] = q.Spec.Token
-	a.sync.kick()
+	s.settle()
+	a.sync.kickFull()
 	if !a.local.live.Load().persist || a.cfg.DataDir == "" {
 		return api.Nothing{}, nil
 	}
@@ -206,4 +225,5 @@ func (a *Agent) restoreTokens() {
 			a.tokens.set[kind] = kept[kind]
 		}
 	}
+	a.tokens.settle()
 }

@@ -99,10 +99,26 @@ func TestRecoveryToken(t *testing.T) {
 		c.Tokens.AgentRecovery = "recover"
 		c.Authorizer = func(string) (acl.Authorizer, error) { return nil, api.ErrNoLeader }
 	})
-	for token, want := range map[string]api.ErrorKind{"recover": api.NotFound, "x": api.NoLeader, "": api.NoLeader} {
+	for token, want := range map[string]api.ErrorKind{"recover": api.NotFound, "x": api.NoLeader, "": api.NoLeader, "recove": api.NoLeader, "recover ": api.NoLeader} {
 		_, err := r.Call(t.Context(), &api.Request{Op: api.AgentToken.Op, Args: &api.AgentTokenArgs{Kind: "none"}, Token: token})
 		if api.KindOf(err) != want {
 			t.Errorf("agent/token with %q: got %v, want kind %d", token, err, want)
 		}
+	}
+}
+
+// TestNoRecoveryToken wants the token that is not there to open nothing.
+func TestNoRecoveryToken(t *testing.T) {
+	r := newRig(t, newCatalog(), func(c *Config) {
+		c.Tokens = Tokens{}
+		c.Authorizer = func(string) (acl.Authorizer, error) { return acl.DenyAll{}, nil }
+	})
+	_, err := r.Call(t.Context(), &api.Request{Op: api.AgentSelf.Op, Args: &api.None{}})
+	if api.KindOf(err) != api.Denied {
+		t.Errorf("agent/self without a token, and without a recovery token: got %v; want that it is denied", err)
+	}
+	r.tokens.configure(Tokens{AgentRecovery: "later"})
+	if _, err = r.Call(t.Context(), &api.Request{Op: api.AgentSelf.Op, Args: &api.None{}, Token: "later"}); err != nil {
+		t.Errorf("agent/self with a recovery token that was set later: %v", err)
 	}
 }

@@ -186,6 +186,14 @@ func (a *MonitorArgs) Validate() error {
 	return nil
 }
 
+// ProfileArgs asks for a profile of the agent's process, in the format of pprof.
+type ProfileArgs struct {
+	// Profile is heap, goroutine, profile (of the processor), trace or another that
+	// the page of the empty name lists.
+	Profile string `path:"profile"`
+	Seconds uint64 `query:"seconds"` // that a profile takes which observes; 0: 30, and 1 for trace
+}
+
 func agentRead[Q any](*Q) acl.Need { return acl.Need{Resource: acl.Agent, Access: acl.Read} }
 
 // The verbs of the agent about itself.
@@ -203,6 +211,9 @@ var (
 		"Tells what the agent has measured, as JSON or in the Prometheus format.", Needs(agentRead[MetricsArgs]))
 	AgentMonitor = Raw("GET /v1/agent/monitor", "agent.monitor",
 		"Sends what the agent logs from now on, a line for each event.", Needs(agentRead[MonitorArgs]))
+	AgentProfile = Raw("GET /debug/pprof/{profile}", "agent.profile",
+		"Looks into the agent's process; enable_debug allows it.",
+		Needs(func(*ProfileArgs) acl.Need { return acl.Need{Resource: acl.Operator, Access: acl.Read} }))
 	OpenAPI = Raw[None]("GET /v1/openapi.json", "openapi",
 		"Describes every verb as an OpenAPI document.")
 )

@@ -72,13 +72,14 @@ type EventFireArgs struct {
 	Payload []byte `body:"raw"`
 }
 
-// Validate wants a name of the user's own, and filters that can be compiled.
+// Validate wants a name of the user's own, or that of remote execution, and
+// filters that can be compiled.
 // That a tag filter needs a service filter is for whoever fires to see.
 func (a *EventFireArgs) Validate() error {
 	switch {
 	case a.Name == "":
 		return Errorf(Invalid, "Missing name")
-	case strings.HasPrefix(a.Name, "_"):
+	case strings.HasPrefix(a.Name, "_") && a.Name != RemoteExecEvent:
 		return Errorf(Invalid, "Invalid event name %q: names that begin with an underscore are reserved", a.Name)
 	}
 	return a.check(Rejected)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/hcl/ast"
@@ -21,6 +22,12 @@ type Format string
 const (
 	JSON Format = "json"
 	HCL  Format = "hcl"
+)
+
+// quotedToken and quotedKey are where errors of the HCL library quote the text.
+var (
+	quotedToken = regexp.MustCompile(`(?s)([Uu]nknown token: \S+ [A-Z]+) .*`)
+	quotedKey   = regexp.MustCompile(`(?s)key '.*' expected`)
 )
 
 const (
@@ -115,7 +122,9 @@ func decodeHCL(text []byte) (doc map[string]any, err error) {
 	}
 	file, err := parser.Parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("parse HCL: %w", err)
+		// What is quoted may be a secret that was taken for something else.
+		text := quotedToken.ReplaceAllString(err.Error(), "$1")
+		return nil, fmt.Errorf("parse HCL: %s", quotedKey.ReplaceAllString(text, "key expected"))
 	}
 	list, ok := file.Node.(*ast.ObjectList)
 	if !ok {

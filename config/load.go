@@ -189,6 +189,9 @@ func (l *loader) assign(a assignment, source string) {
 		return // a null says nothing
 	}
 	if err := store(a.to.in(l.c), a.v); err != nil {
+		if a.to.Secret { // the error quotes the value
+			err = fmt.Errorf("the value is not of the kind %q", a.to.Kind)
+		}
 		l.fail(source, fmt.Errorf("%s: %w", a.key, err))
 		return
 	}

@@ -127,7 +127,7 @@ func TestAliases(t *testing.T) {
 	}
 	c := must(t, `acl_datacenter = "DC1"  acl_master_token = "root"  acl_default_policy = "deny"  acl_token = "t"  recursor = "8.8.8.8"
 		ui = true  verify_incoming_rpc = true  ca_file = "/ca"  service { name = "a" }  services = [{name = "b"}, {name = "c"}]`)
-	got := []any{c.ACL.Enabled, c.Node.PrimaryDatacenter, c.ACL.Tokens.InitialManagement, c.ACL.DefaultPolicy, c.ACL.Tokens.Agent,
+	got := []any{c.ACL.Enabled, c.Node.PrimaryDatacenter, c.ACL.Tokens.InitialManagement, c.ACL.DefaultPolicy, c.ACL.Tokens.Default,
 		c.DNS.Recursors, c.UI.Enabled, c.TLS.InternalRPC.VerifyIncoming, c.TLS.HTTPS.VerifyIncoming, c.TLS.HTTPS.CAFile, c.Definitions.Services}
 	want := []any{true, "dc1", "root", "deny", "t", []string{"8.8.8.8"}, true, true, false, "/ca",
 		[]map[string]any{{"name": "a"}, {"name": "b"}, {"name": "c"}}}
@@ -135,6 +135,8 @@ func TestAliases(t *testing.T) {
 		t.Errorf("aliases: got %v (-want +got):\n%s", got, diff)
 	}
 }
+
+const aclRemedy = `enable ACLs with acl { enabled = true default_policy = "deny" }, or bind to loopback with client_addr = "127.0.0.1".`
 
 func TestWarnings(t *testing.T) {
 	for _, c := range []struct {
@@ -152,6 +154,17 @@ func TestWarnings(t *testing.T) {
 		{`tls_prefer_server_cipher_suites = true`, []string{`config: 1.hcl: "tls_prefer_server_cipher_suites" belongs to an older version and is ignored.`}},
 		{`bootstrap_expect = 4`, []string{"config: an even number of servers (bootstrap_expect = 4) survives no more failures than one server fewer."}},
 		{`node_name = "a_b"`, []string{`config: node name "a_b" cannot be found over DNS: only letters, digits and dashes can, at most 63 of them.`}},
+		{`addresses { http = "127.0.0.2 unix:///tmp/s" dns = "[::1]" }`, nil},
+		{`client_addr = "0.0.0.0"  acl { enabled = true default_policy = "deny" }`, nil},
+		{`client_addr = "0.0.0.0"  ports { http = -1 dns = -1 }`, nil},
+		{`client_addr = "0.0.0.0 10.0.0.7"`, []string{"config: the API on 0.0.0.0:8500, 10.0.0.7:8500 can be reached from other machines, and ACLs are off: " +
+			"everybody may read and change everything; " + aclRemedy}},
+		{`addresses { http = "::" }  enable_script_checks = true`, []string{"config: the API on [::]:8500 can be reached from other machines, and ACLs are off: " +
+			"everybody may read and change everything, and run commands here, because of enable_script_checks; " + aclRemedy}},
+		{`addresses { dns = "10.0.0.7" }  ports { dns = 53 }`, []string{"config: DNS on 10.0.0.7:53 can be reached from other machines, and ACLs are off: " +
+			"everybody may look up nodes and services; " + aclRemedy}},
+		{`client_addr = "10.0.0.7"  ports { dns = -1 }  acl { enabled = true }`, []string{"config: 10.0.0.7:8500 can be reached from other machines, and acl.default_policy is allow: " +
+			`without a token everything is allowed that no rule forbids; set acl { default_policy = "deny" }, or bind to loopback with client_addr = "127.0.0.1".`}},
 	} {
 		_, got, err := loadHCL(`server = true  data_dir = "/nowhere"`, c.text)
 		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {

@@ -44,6 +44,7 @@ func (c *Config) complete(h host) (warnings []string, err error) {
 	c.completeTLS(&p)
 	c.completeRest()
 	c.validate(&p)
+	c.warnExposed(&p)
 	return p.warnings, errors.Join(p.errs...)
 }
 
@@ -143,12 +144,6 @@ func (c *Config) completeACL() {
 		n.PrimaryDatacenter = n.Datacenter
 	}
 	n.PrimaryDatacenter = strings.ToLower(n.PrimaryDatacenter)
-	if a.Tokens.Agent == "" {
-		a.Tokens.Agent = a.Tokens.Default
-	}
-	if a.Tokens.DNS == "" {
-		a.Tokens.DNS = a.Tokens.Default
-	}
 }
 
 var tlsVersions = map[string]string{

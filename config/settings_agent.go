@@ -107,7 +107,7 @@ func definitionSettings() []Setting {
 		{Key: "config_entries.bootstrap", Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Definitions.ConfigEntries }, Doc: "Config entries to write when the first leader is elected."},
 		{Key: "enable_script_checks", Flag: "enable-script-checks", field: func(c *Config) any { return &c.CheckRules.EnableScripts }, Doc: "Allow checks that run commands, from files and from the API."},
 		{Key: "enable_local_script_checks", Flag: "enable-local-script-checks", field: func(c *Config) any { return &c.CheckRules.EnableLocalScripts }, Doc: "Allow checks that run commands, from files only."},
-		{Key: "disable_remote_exec", Default: true, Status: Accepted, field: func(c *Config) any { return &c.CheckRules.DisableRemoteExec }, Doc: "Refuse to run commands sent by `exec`."},
+		{Key: "disable_remote_exec", Default: true, field: func(c *Config) any { return &c.CheckRules.DisableRemoteExec }, Doc: "Do not run the commands that `curia exec` sends."},
 		{Key: "discard_check_output", Reload: true, field: func(c *Config) any { return &c.CheckRules.DiscardOutput }, Doc: "Do not keep the output of checks."},
 		{Key: "check_output_max_size", Flag: "check_output_max_size", Default: 4096, field: func(c *Config) any { return &c.CheckRules.OutputMaxSize }, Doc: "Bytes kept of the output of a check."},
 		{Key: "check_update_interval", Default: 5 * time.Minute, field: func(c *Config) any { return &c.CheckRules.UpdateInterval }, Doc: "How long changes of output alone may wait for the next sync."},

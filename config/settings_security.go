@@ -25,7 +25,8 @@ type ACL struct {
 	LegacyDatacenter       string // acl_datacenter; "" unless set
 }
 
-// Tokens are secret IDs; "" = none.
+// Tokens are secret IDs; "" = none. What stands in for one that is not there is
+// for the agent to know: tokens can be set while it runs.
 type Tokens struct {
 	InitialManagement string // made a management token by the first leader
 	Default           string // of requests that bring none
@@ -53,7 +54,7 @@ func aclSettings() []Setting {
 		{Key: "acl.tokens.agent", Aliases: []string{"acl_agent_token"}, Secret: true, Reload: true, field: func(c *Config) any { return &c.ACL.Tokens.Agent }, Doc: "Token of the agent's own work. `acl.tokens.default` unless set."},
 		{Key: "acl.tokens.agent_recovery", Aliases: []string{"acl.tokens.agent_master", "acl_agent_master_token"}, Secret: true, Reload: true, field: func(c *Config) any { return &c.ACL.Tokens.AgentRecovery }, Doc: "Token that this agent obeys even when no server can be asked."},
 		{Key: "acl.tokens.replication", Aliases: []string{"acl_replication_token"}, Secret: true, Reload: true, Status: Accepted, field: func(c *Config) any { return &c.ACL.Tokens.Replication }, Doc: "Token that copies ACLs from the primary datacenter."},
-		{Key: "acl.tokens.config_file_service_registration", Secret: true, Reload: true, field: func(c *Config) any { return &c.ACL.Tokens.ConfigFileService }, Doc: "Token of services and checks from files that bring none."},
+		{Key: "acl.tokens.config_file_service_registration", Secret: true, Reload: true, field: func(c *Config) any { return &c.ACL.Tokens.ConfigFileService }, Doc: "Token of services and checks from files that bring none. `acl.tokens.default` unless set."},
 		{Key: "acl.tokens.dns", Secret: true, Reload: true, field: func(c *Config) any { return &c.ACL.Tokens.DNS }, Doc: "Token of DNS questions. `acl.tokens.default` unless set."},
 		{Key: "acl.tokens.managed_service_provider", Kind: Blocks, Secret: true, Status: Accepted, Doc: "Of an edition that Curia does not have."},
 		{Key: "acl_datacenter", field: func(c *Config) any { return &c.ACL.LegacyDatacenter }, Doc: "Older way to say `primary_datacenter` and `acl.enabled` at once."},

@@ -178,6 +178,9 @@ func member(m *serf.Member) *api.Member {
 // one line for each address. Events fired before the join are not delivered. An
 // address without a port takes the port of this pool.
 func (p *Pool) Join(addrs []string) (int, error) {
+	if err := known(addrs); err != nil {
+		return 0, err
+	}
 	n, err := p.serf.Join(addrs, true)
 	if err != nil {
 		err = errors.New(strings.TrimSpace(err.Error())) // it ends with empty lines

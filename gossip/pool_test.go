@@ -423,9 +423,13 @@ func TestRetryJoin(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "gave up after 3 attempts") || !strings.Contains(err.Error(), "127.0.0.1:1") {
 		t.Errorf("nobody answers: got %v", err)
 	}
-	err = RetryJoin(t.Context(), b.Pool, []string{"provider=aws tag_key=x"}, time.Hour, 0, log)
-	if err == nil || !strings.Contains(err.Error(), "provider=aws") {
-		t.Errorf("ask a cloud: got %v", err)
+	cloud := []string{"127.0.0.1:1", "provider=aws secret_access_key=s3cret"}
+	err = RetryJoin(t.Context(), b.Pool, cloud, time.Hour, 0, log)
+	_, joined := b.Join(cloud)
+	for _, err := range []error{err, joined} {
+		if err == nil || !strings.Contains(err.Error(), "cloud") || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("ask a cloud: got %v; want an error without the secret", err)
+		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()

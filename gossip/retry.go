@@ -2,8 +2,10 @@ package gossip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 )
@@ -12,10 +14,8 @@ import (
 // most attempts times; 0 means without end. It returns an error when it gives
 // up ("retry_join", "retry_max").
 func RetryJoin(ctx context.Context, p *Pool, addrs []string, interval time.Duration, attempts int, log *slog.Logger) error {
-	for _, addr := range addrs {
-		if strings.Contains(addr, "provider=") {
-			return fmt.Errorf("join the %s pool: addresses cannot be asked of a cloud yet: name them instead of %q", p.cfg.Area, addr)
-		}
+	if err := known(addrs); err != nil {
+		return fmt.Errorf("join the %s pool: %w", p.cfg.Area, err)
 	}
 	for n := 1; ; n++ {
 		found, err := p.Join(addrs)
@@ -35,4 +35,13 @@ func RetryJoin(ctx context.Context, p *Pool, addrs []string, interval time.Durat
 			return nil
 		}
 	}
+}
+
+// known refuses addresses that would have to be asked of a cloud. It does not
+// name them: they hold secrets.
+func known(addrs []string) error {
+	if slices.ContainsFunc(addrs, func(addr string) bool { return strings.Contains(addr, "provider=") }) {
+		return errors.New("addresses cannot be asked of a cloud yet: name them, instead of a provider")
+	}
+	return nil
 }

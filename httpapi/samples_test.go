@@ -261,6 +261,7 @@ var samples = map[string]sample{
 	"agent.version": {target: "/v1/agent/version"},
 	"agent.metrics": {target: "/v1/agent/metrics"},
 	"agent.monitor": {target: "/v1/agent/monitor?loglevel=debug&logjson"},
+	"agent.profile": {target: "/debug/pprof/heap", missing: "200 "},
 	"openapi":       {target: "/v1/openapi.json", public: true},
 
 	"agent.join":        {target: "/v1/agent/join/127.0.0.1:1"},

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"time"
@@ -142,7 +143,7 @@ func (s *Server) tokenUpdate(v *state.View, _ acl.Authorizer, q *api.ACLTokenUpd
 	switch {
 	case old == nil:
 		return nil, errNoToken
-	case t.SecretID != "" && t.SecretID != old.SecretID && t.SecretID != api.HiddenSecret:
+	case t.SecretID != "" && t.SecretID != api.HiddenSecret && sha256.Sum256([]byte(t.SecretID)) != sha256.Sum256([]byte(old.SecretID)):
 		return nil, api.Errorf(api.Invalid, "Changing a token's SecretID is not permitted")
 	case t.ExpirationTime != nil && (old.ExpirationTime == nil || !t.ExpirationTime.Equal(*old.ExpirationTime)):
 		return nil, api.Errorf(api.Invalid, "Cannot change expiration time")

@@ -3,6 +3,7 @@ package server
 import (
 	"maps"
 	"reflect"
+	"slices"
 
 	"curia/acl"
 	"curia/api"
@@ -32,7 +33,11 @@ func readable(args, value any, who acl.Authorizer) (any, bool, error) {
 		}
 		return shown, false, nil
 	case []*api.KVPair:
-		kept := keep(v, func(p *api.KVPair) bool { return p.CanRead(who) })
+		may := func(p *api.KVPair) bool { return p.CanRead(who) }
+		if len(v) > 0 && every(v, may) {
+			return value, false, nil
+		}
+		kept := keep(v, may)
 		if len(kept) == 0 {
 			return nil, true, api.ErrNotFound
 		}
@@ -72,6 +77,13 @@ func readable(args, value any, who acl.Authorizer) (any, bool, error) {
 	if rv.Kind() != reflect.Slice || !rv.Type().Elem().Implements(reflect.TypeFor[reader]()) {
 		return value, false, nil
 	}
+	first := 0 // that is hidden
+	for first < rv.Len() && rv.Index(first).Interface().(reader).CanRead(who) {
+		first++
+	}
+	if first == rv.Len() {
+		return value, false, nil
+	}
 	kept := reflect.MakeSlice(rv.Type(), 0, rv.Len())
 	for i := range rv.Len() {
 		if rv.Index(i).Interface().(reader).CanRead(who) {
@@ -79,4 +91,9 @@ func readable(args, value any, who acl.Authorizer) (any, bool, error) {
 		}
 	}
 	return kept.Interface(), kept.Len() < rv.Len(), nil
+}
+
+// every reports whether f holds for all elements.
+func every[T any](all []T, f func(T) bool) bool {
+	return !slices.ContainsFunc(all, func(x T) bool { return !f(x) })
 }

@@ -2,9 +2,10 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
+	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,15 +36,20 @@ type resolver struct {
 	datacenter string
 	store      *state.Store
 
+	seed maphash.Seed
+
 	mu      sync.RWMutex
 	version state.ACLVersion
-	holders map[[sha256.Size]byte]resolved // by the hash of the secret
+	// holders are found by a hash whose key nobody outside knows, and then compared
+	// in constant time: how long that takes says nothing about a secret.
+	holders map[uint64]resolved
 	// sets outlive changes of the ACLs: tokens with the same policies share one.
 	sets *acl.Sets
 }
 
 // resolved is who holds a secret, and until when: zero for ever.
 type resolved struct {
+	secret string
 	holder *acl.Holder
 	until  time.Time
 }
@@ -51,7 +57,7 @@ type resolved struct {
 func newResolver(cfg *ACLConfig, datacenter string, store *state.Store) *resolver {
 	return &resolver{
 		cfg: cfg, datacenter: datacenter, store: store,
-		holders: map[[sha256.Size]byte]resolved{}, sets: acl.NewSets(cfg.Options),
+		seed: maphash.MakeSeed(), holders: map[uint64]resolved{}, sets: acl.NewSets(cfg.Options),
 	}
 }
 
@@ -64,21 +70,21 @@ func (s *Server) Resolve(secret string) (acl.Authorizer, error) {
 	if s.resolver == nil {
 		return acl.AllowAll{}, nil
 	}
-	return s.resolver.resolve(secret, time.Now())
+	return s.resolver.resolve(secret)
 }
 
-func (r *resolver) resolve(secret string, now time.Time) (acl.Authorizer, error) {
+func (r *resolver) resolve(secret string) (acl.Authorizer, error) {
 	switch secret {
 	case "":
 		secret = api.AnonymousSecret
 	case "allow", "deny", "manage":
 		return nil, api.Errorf(api.Rejected, "Cannot resolve root ACL")
 	}
-	key := sha256.Sum256([]byte(secret))
+	key := maphash.String(r.seed, secret)
 	version := r.store.ACLVersion()
 	r.mu.RLock()
 	found, ok := r.holders[key]
-	ok = ok && r.version == version
+	ok = ok && r.version == version && same(found.secret, secret)
 	r.mu.RUnlock()
 	if !ok {
 		var err error
@@ -87,15 +93,27 @@ func (r *resolver) resolve(secret string, now time.Time) (acl.Authorizer, error)
 		}
 		r.keep(key, found, version)
 	}
-	if !found.until.IsZero() && !found.until.After(now) {
+	if !found.until.IsZero() && !found.until.After(time.Now()) {
 		return nil, api.ErrUnknownToken
 	}
 	return found.holder, nil
 }
 
+// same compares secrets in a time that depends on their lengths alone.
+func same(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	differ := byte(0)
+	for i := range len(a) {
+		differ |= a[i] ^ b[i]
+	}
+	return differ == 0
+}
+
 // keep remembers a holder for as long as the ACLs are as they were when it was
 // looked for. Only secrets that exist come here, so their number is bounded.
-func (r *resolver) keep(key [sha256.Size]byte, found resolved, version state.ACLVersion) {
+func (r *resolver) keep(key uint64, found resolved, version state.ACLVersion) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.version != version {
@@ -113,7 +131,8 @@ func (r *resolver) find(secret string) (resolved, error) {
 		return resolved{}, err
 	}
 	holder, err := r.sets.Holder(id)
-	return resolved{holder: holder, until: id.Expires}, err
+	// The string of a request may be a part of all its headers.
+	return resolved{secret: strings.Clone(secret), holder: holder, until: id.Expires}, err
 }
 
 // identify finds out who holds a secret, and what the holder may do in a

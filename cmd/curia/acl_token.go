@@ -36,7 +36,7 @@ Example:
 		flags: flags(grantFlags(
 			listFlag("role-id", "`ID` of a role. May be repeated."), listFlag("role-name", "`NAME` of a role. May be repeated."),
 			textFlag("accessor", "`ID` to name the token by. Default: one is made up."),
-			textFlag("secret", "`SECRET` of the token. Default: one is made up."),
+			textFlag("secret", "`SECRET` of the token; @FILE reads it from a file, - from standard input. Default: one is made up."),
 			boolFlag("local", "The token is not for other datacenters."),
 			durationFlag("expires-ttl", "`DURATION` after which the token ends. Default: it does not."),
 			formatFlag)...),
@@ -97,7 +97,8 @@ Example:
 		name: "acl set-agent-token", args: "KIND TOKEN", least: 2, most: 2, asks: true,
 		line: "Set a token that the agent works with.",
 		help: `The kinds are agent, default, dns, recovery, replication and
-config_file_service_registration.
+config_file_service_registration. @FILE reads the token from a file, - from standard
+input.
 
 Example:
 
@@ -124,12 +125,9 @@ var errWhichToken = errors.New("say which token with -accessor-id")
 
 func aclBootstrap(ctx context.Context, c *call) error {
 	var args api.ACLBootstrapArgs
-	if c.Args().Len() > 0 {
-		secret, err := c.readArg(c.arg(0))
-		if err != nil {
-			return err
-		}
-		args.Spec.BootstrapSecret = string(trimEnd(secret))
+	var err error
+	if args.Spec.BootstrapSecret, err = c.readSecret(c.arg(0)); err != nil {
+		return err
 	}
 	agent, err := c.connect()
 	if err != nil {
@@ -140,6 +138,16 @@ func aclBootstrap(ctx context.Context, c *call) error {
 		return fmt.Errorf("bootstrap the ACLs: %w", err)
 	}
 	return c.show(t, func() { c.printToken(t) })
+}
+
+// readSecret gives what an argument says about a secret: itself, or @FILE, or - for
+// standard input. Files keep it from those who may see command lines.
+func (c *call) readSecret(text string) (string, error) {
+	secret, err := c.readArg(text)
+	if err != nil {
+		return "", fmt.Errorf("read the secret: %w", err)
+	}
+	return string(trimEnd(secret)), nil
 }
 
 // trimEnd drops the end of the line that files end with.
@@ -161,8 +169,11 @@ func (c *call) tokenFlags(t *api.ACLToken) error {
 
 func tokenCreate(ctx context.Context, c *call) error {
 	t := api.ACLToken{
-		AccessorID: c.String("accessor"), SecretID: c.String("secret"), Local: c.Bool("local"),
-		ExpirationTTL: api.ReadableDuration(c.Duration("expires-ttl")),
+		AccessorID: c.String("accessor"), Local: c.Bool("local"), ExpirationTTL: api.ReadableDuration(c.Duration("expires-ttl")),
+	}
+	var err error
+	if t.SecretID, err = c.readSecret(c.String("secret")); err != nil {
+		return err
 	}
 	if err := c.tokenFlags(&t); err != nil {
 		return err
@@ -296,7 +307,10 @@ func setAgentToken(ctx context.Context, c *call) error {
 	case "recovery", "master":
 		args.Kind = "agent_recovery"
 	}
-	args.Spec.Token = c.arg(1)
+	var err error
+	if args.Spec.Token, err = c.readSecret(c.arg(1)); err != nil {
+		return err
+	}
 	agent, err := c.connect()
 	if err != nil {
 		return err

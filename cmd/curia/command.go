@@ -71,7 +71,7 @@ func commands() []command {
 	for _, some := range [][]command{
 		agentCommands, kvCommands, catalogCommands, clusterCommands, localCommands, poolCommands, eventCommands,
 		operatorCommands, keyringCommands, rttCommands, configCommands, sessionCommands, snapshotCommands, toolCommands,
-		lockCommands, watchCommands, monitorCommands,
+		lockCommands, watchCommands, monitorCommands, execCommands, debugCommands,
 		aclTokenCommands, aclPolicyCommands, aclRoleCommands, tlsCommands,
 	} {
 		out = append(out, some...)

@@ -20,6 +20,7 @@ import (
 const (
 	exitFailure  = 1
 	exitNothing  = 2   // members: none matches
+	exitRemote   = 2   // exec: the command failed on a node
 	exitChild    = 2   // lock -child-exit-code: the command failed
 	exitNotFound = 127 // there is no such command
 )

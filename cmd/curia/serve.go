@@ -174,6 +174,7 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) e
 		}
 	}
 	n.dns.Configure(n.dnsConfig(old, next))
+	n.debug.Store(next.Log.EnableDebug)
 	log.Info("configuration reloaded")
 	return nil
 }
@@ -211,8 +212,8 @@ type node struct {
 	dns       *dnsapi.Server
 	questions *dnsSockets
 	pools     *pools
-	reloads   chan chan<- error // who asks for a reload, and waits for its end
-	undo      []func()          // releases what assemble took, in reverse order
+	undo      []func() // releases what assemble took, in reverse order
+	*switches
 }
 
 func (n *node) release() {
@@ -223,7 +224,7 @@ func (n *node) release() {
 
 // assemble opens everything that can fail. Nothing answers yet.
 func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err error) {
-	n = &node{log: log, reloads: make(chan chan<- error)}
+	n = &node{log: log, switches: newSwitches(cfg)}
 	release := n.release // of what was taken; a failure sets n to nil
 	defer func() {
 		if err != nil {

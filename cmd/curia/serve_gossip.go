@@ -163,7 +163,7 @@ func (p *pools) startJoin(ctx context.Context, pool *gossip.Pool, addrs []string
 	case ctx.Err() != nil:
 		return nil
 	case err != nil:
-		return fmt.Errorf("cannot join %v: %w; use -retry-join to wait for them", addrs, err)
+		return fmt.Errorf("cannot join: %w; use -retry-join to wait for others", err)
 	}
 	p.log.Info("joined", "members", n, "addresses", addrs)
 	return nil

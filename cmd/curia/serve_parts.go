@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -65,8 +64,16 @@ func (n *node) agentConfig(cfg *config.Config) agent.Config {
 		},
 		LAN: n.pools.lanMembers, WAN: n.pools.wanMembers, Pools: n.pools.asked(), Reload: n.askReload,
 		Tokens: agentTokens(cfg), PersistTokens: cfg.ACL.EnableTokenPersistence, Authorizer: n.resolver(cfg),
-		Stats: n.stats,
+		Stats: n.stats, RemoteExec: remoteExec(cfg),
 	}
+}
+
+// remoteExec says whether others may run commands here.
+func remoteExec(cfg *config.Config) agent.RemoteExec {
+	if cfg.CheckRules.DisableRemoteExec {
+		return agent.NoRemoteExec
+	}
+	return agent.AllowRemoteExec
 }
 
 // stats gives the figures of servers and pools.
@@ -142,15 +149,12 @@ func (n *node) httpServer(cfg *config.Config) (*httpFace, error) {
 		api.OpenAPI.Op:         httpapi.OpenAPI(version),
 		api.AgentMetrics.Op:    n.tellMetrics(),
 		api.AgentMonitor.Op:    n.monitor,
+		api.AgentProfile.Op:    n.profiles,
 	}
 	hc.Observe = n.metrics.Observe
 	face := httpapi.New(hc, n.agent, n.log)
-	handler := http.Handler(face)
-	if cfg.Log.EnableDebug {
-		handler = withProfiles(handler)
-	}
 	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerWait, IdleTimeout: idleWait,
+		Handler: face, ReadHeaderTimeout: headerWait, IdleTimeout: idleWait,
 		MaxHeaderBytes: cfg.HTTP.MaxHeaderBytes, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 	srv.RegisterOnShutdown(n.tee().stop)
@@ -168,23 +172,6 @@ func httpRules(cfg *config.Config) (httpapi.Rules, error) {
 		rules.WriteFrom = append(rules.WriteFrom, p)
 	}
 	return rules, nil
-}
-
-// withProfiles answers /debug/pprof/ beside the API (enable_debug).
-func withProfiles(api http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/debug/pprof/") {
-			mux.ServeHTTP(w, r)
-			return
-		}
-		api.ServeHTTP(w, r)
-	})
 }
 
 func (n *node) saveSnapshot(w http.ResponseWriter, r *http.Request, req *api.Request) error {

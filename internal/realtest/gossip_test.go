@@ -118,7 +118,7 @@ func TestJoinAtStart(t *testing.T) {
 		conf map[string]any
 		want []string
 	}{
-		{"nobody there", map[string]any{"start_join": []string{"127.0.0.1:1"}}, []string{"cannot join [127.0.0.1:1]", "-retry-join"}},
+		{"nobody there", map[string]any{"start_join": []string{"127.0.0.1:1"}}, []string{"cannot join", "127.0.0.1:1", "-retry-join"}},
 		{"nobody there for long", map[string]any{"retry_join": []string{"127.0.0.1:1"}, "retry_max": 2, "retry_interval": "1ms"}, []string{"gave up after 2 attempts"}},
 		{"no key", map[string]any{"start_join": here}, []string{"cannot join"}},
 		{"other datacenter", map[string]any{"start_join": here, "encrypt": "pUqJrVyVRj5jsiYEkM/tFQYfWyJIv4s3XkvDwy7Cu5s=", "datacenter": "dc2"},

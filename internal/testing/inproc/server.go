@@ -38,6 +38,8 @@ type Options struct {
 	Authorizer func(token string) acl.Authorizer
 	// Tune changes the configuration of the server; nil leaves it as it is.
 	Tune func(*server.Config)
+	// TuneAgent changes the configuration of the agent; nil leaves it as it is.
+	TuneAgent func(*agent.Config)
 	// HTTP configures the handler. Raw verbs are bound by Start.
 	HTTP httpapi.Config
 	// Follower makes a server that never finds a leader.
@@ -90,13 +92,17 @@ func Start(t testing.TB, o Options) *Server {
 	s.Server = server.New(cfg, s.Store, s.Replica, log)
 	member := &api.Member{Name: NodeName, Addr: Address, Port: 8301, Tags: map[string]string{}, Status: api.MemberAlive}
 	pool := func() []*api.Member { return []*api.Member{member} }
-	s.Agent = agent.New(agent.Config{
+	own := agent.Config{
 		Node: cfg.Self, Datacenter: Datacenter, LAN: pool, WAN: pool,
 		About:  agent.About{Config: map[string]any{"Datacenter": Datacenter, "NodeName": NodeName}},
 		Pools:  agent.Pools{JoinLAN: joined, JoinWAN: joined},
 		Reload: func() error { return nil },
 		Stats:  s.Server.Stats, Authorizer: s.Server.Resolve,
-	}, s.Server, log)
+	}
+	if o.TuneAgent != nil {
+		o.TuneAgent(&own)
+	}
+	s.Agent = agent.New(own, s.Server, log)
 	o.HTTP.Raw = s.rawVerbs()
 	s.Handler = httpapi.New(o.HTTP, s.Agent, log)
 
@@ -167,6 +173,7 @@ func (s *Server) rawVerbs() map[*api.Op]httpapi.RawFunc {
 		// Nothing is measured or sent in a test, but whoever asks must have the permission.
 		api.AgentMetrics.Op: s.permitted("{}"),
 		api.AgentMonitor.Op: s.permitted(""),
+		api.AgentProfile.Op: s.permitted(""),
 	}
 }
 
