@@ -27,7 +27,7 @@ func (s *Server) aclVerbs() []binding {
 		put(api.ACLTokenDelete, tokenDelete),
 		get(api.ACLTokens, tokenList),
 		put(api.ACLPolicyCreate, policyCreate),
-		get(api.ACLPolicyRead, func(v *state.View, q *api.ACLPolicyID) (*api.ACLPolicy, error) {
+		get(api.ACLPolicyRead, func(v *state.View, q *api.ACLID[api.ACLPolicy]) (*api.ACLPolicy, error) {
 			return found(v.ACLPolicy(q.ID), "policy")
 		}),
 		get(api.ACLPolicyReadName, func(v *state.View, q *api.ACLName) (*api.ACLPolicy, error) {
@@ -37,7 +37,9 @@ func (s *Server) aclVerbs() []binding {
 		put(api.ACLPolicyDelete, policyDelete),
 		get(api.ACLPolicies, policyList),
 		put(api.ACLRoleCreate, roleCreate),
-		get(api.ACLRoleRead, func(v *state.View, q *api.ACLRoleID) (*api.ACLRole, error) { return found(v.ACLRole(q.ID), "role") }),
+		get(api.ACLRoleRead, func(v *state.View, q *api.ACLID[api.ACLRole]) (*api.ACLRole, error) {
+			return found(v.ACLRole(q.ID), "role")
+		}),
 		get(api.ACLRoleReadName, func(v *state.View, q *api.ACLName) (*api.ACLRole, error) {
 			return found(v.ACLRoleByName(q.Name), "role")
 		}),

@@ -105,7 +105,7 @@ func translate(rules string) (api.RawValue, error) {
 	return api.RawValue(text), nil
 }
 
-func aclTranslateToken(v *state.View, q *api.ACLTokenID) (api.RawValue, error) {
+func aclTranslateToken(v *state.View, q *api.ACLID[api.ACLToken]) (api.RawValue, error) {
 	t := v.ACLToken(q.ID)
 	if t == nil {
 		return nil, errNoToken

@@ -133,8 +133,8 @@ func distinct(links []api.ACLLink) []api.ACLLink {
 }
 
 // tokenUpdate changes a token; what identifies it and its life stay.
-func (s *Server) tokenUpdate(v *state.View, _ acl.Authorizer, q *api.ACLTokenUpdateArgs) (state.Command, error) {
-	t := q.Token
+func (s *Server) tokenUpdate(v *state.View, _ acl.Authorizer, q *api.ACLUpdate[api.ACLToken]) (state.Command, error) {
+	t := q.New
 	if t.AccessorID != "" && t.AccessorID != q.ID {
 		return nil, api.Errorf(api.Invalid, "Token Accessor ID in URL and payload do not match")
 	}
@@ -177,7 +177,7 @@ func copyOf(old *api.ACLToken) api.ACLToken {
 	return t
 }
 
-func tokenDelete(v *state.View, who acl.Authorizer, q *api.ACLTokenID) (state.Command, error) {
+func tokenDelete(v *state.View, who acl.Authorizer, q *api.ACLID[api.ACLToken]) (state.Command, error) {
 	if q.ID == acl.Anonymous {
 		return nil, api.Errorf(api.Invalid, "Delete operation not permitted on the anonymous token")
 	}

@@ -189,7 +189,7 @@ func tokenRead(ctx context.Context, c *call) error {
 		t, err = api.Call(ctx, agent, api.ACLTokenSelf, api.ACLSelfArgs{})
 	case id != "":
 		var read *api.ACLTokenExpanded
-		if read, err = api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLTokenID: api.ACLTokenID{ID: id}}); err == nil {
+		if read, err = api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: api.ACLID[api.ACLToken]{ID: id}}); err == nil {
 			t = &read.ACLToken
 		}
 	default:
@@ -202,7 +202,7 @@ func tokenRead(ctx context.Context, c *call) error {
 }
 
 func tokenUpdate(ctx context.Context, c *call) error {
-	id := api.ACLTokenID{ID: c.String("accessor-id")}
+	id := api.ACLID[api.ACLToken]{ID: c.String("accessor-id")}
 	if id.ID == "" {
 		return errWhichToken
 	}
@@ -210,14 +210,14 @@ func tokenUpdate(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	t, err := api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLTokenID: id})
+	t, err := api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: id})
 	if err != nil {
 		return fmt.Errorf("read token %q: %w", id.ID, err)
 	}
 	if err := c.tokenFlags(&t.ACLToken); err != nil {
 		return err
 	}
-	made, err := api.Call(ctx, agent, api.ACLTokenUpdate, api.ACLTokenUpdateArgs{ACLTokenID: id, Token: t.ACLToken})
+	made, err := api.Call(ctx, agent, api.ACLTokenUpdate, api.ACLUpdate[api.ACLToken]{ACLID: id, New: t.ACLToken})
 	if err != nil {
 		return fmt.Errorf("update token %q: %w", id.ID, err)
 	}
@@ -225,7 +225,7 @@ func tokenUpdate(ctx context.Context, c *call) error {
 }
 
 func tokenClone(ctx context.Context, c *call) error {
-	args := api.ACLTokenCloneArgs{ACLTokenID: api.ACLTokenID{ID: c.String("accessor-id")}}
+	args := api.ACLTokenCloneArgs{ACLID: api.ACLID[api.ACLToken]{ID: c.String("accessor-id")}}
 	if args.ID == "" {
 		return errWhichToken
 	}
@@ -250,7 +250,7 @@ func tokenDelete(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := api.Call(ctx, agent, api.ACLTokenDelete, api.ACLTokenID{ID: id}); err != nil {
+	if _, err := api.Call(ctx, agent, api.ACLTokenDelete, api.ACLID[api.ACLToken]{ID: id}); err != nil {
 		return fmt.Errorf("delete token %q: %w", id, err)
 	}
 	c.printf("Token %q deleted successfully\n", id)
