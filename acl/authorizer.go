@@ -114,8 +114,12 @@ func Nameless(a Authorizer) bool {
 	return ok && h.Accessor == Anonymous
 }
 
-// Refusal is the text of a 403: whose token lacks which permission.
+// Refusal is the text of a 403: whose token lacks which permission. Who may not
+// fire an event is told no more than that.
 func Refusal(a Authorizer, n Need) string {
+	if n.Resource == Event && n.Access == Write {
+		return "Permission denied"
+	}
 	lacks := "lacks permission " + n.text("'")
 	switch h, ok := a.(*Holder); {
 	case ok && h.Accessor == Anonymous:

@@ -266,7 +266,7 @@ var samples = map[string]sample{
 	"agent.join":        {target: "/v1/agent/join/127.0.0.1:1"},
 	"agent.force-leave": {target: "/v1/agent/force-leave/nobody"},
 	"agent.leave":       {target: "/v1/agent/leave"},
-	"event.fire":        {target: "/v1/event/fire/deploy", body: "x"},
+	"event.fire":        {target: "/v1/event/fire/deploy", body: "x", hidden: "Permission denied"},
 	"event.list":        {target: "/v1/event/list", hidden: "[]"},
 }
 
