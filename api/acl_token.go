@@ -62,6 +62,7 @@ type ACLToken struct {
 	Rules       string `json:",omitempty" cbor:"10,keyasint,omitempty"`
 	CreateIndex uint64 `cbor:"11,keyasint"`
 	ModifyIndex uint64 `cbor:"12,keyasint"`
+	AuthMethod  string `json:",omitempty" cbor:"13,keyasint,omitempty"` // that gave the token; empty: none
 }
 
 // HiddenSecret stands where a secret is not shown.

@@ -61,6 +61,9 @@ var algorithms = []jose.SignatureAlgorithm{
 // Parse checks a configuration. It looks at nothing but the text.
 func Parse(config []byte) (*Method, error) {
 	m := &Method{}
+	if len(config) == 0 {
+		config = []byte("{}")
+	}
 	dec := json.NewDecoder(bytes.NewReader(config))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&m.cfg); err != nil {

@@ -200,7 +200,8 @@ func TestParse(t *testing.T) {
 	key := public(rsaKey)
 	private := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: must(x509.MarshalPKCS8PrivateKey(rsaKey))}))
 	for config, want := range map[string]string{
-		``:                      "EOF",
+		``:                      "not 0",
+		`{`:                     "unexpected EOF",
 		`[]`:                    "cannot unmarshal array",
 		`{}`:                    "exactly one of JWTValidationPubKeys, JWKSURL and OIDCDiscoveryURL must be set for type jwt, not 0",
 		`{"Host":"x"}`:          `unknown field "Host"; an auth method of type jwt knows JWTValidationPubKeys, JWKSURL`,

@@ -49,6 +49,22 @@ func (s *Server) aclVerbs() []binding {
 		bare(api.ACLTemplates, templateList),
 		bare(api.ACLTemplateRead, templateRead),
 		led(api.ACLTemplatePreview, templatePreview),
+		put(api.ACLAuthMethodCreate, authMethodCreate),
+		get(api.ACLAuthMethodRead, func(v *state.View, q *api.ACLName) (*api.ACLAuthMethod, error) {
+			return found(v.ACLAuthMethod(q.Name), "auth method")
+		}),
+		put(api.ACLAuthMethodUpdate, authMethodUpdate),
+		put(api.ACLAuthMethodDelete, authMethodDelete),
+		get(api.ACLAuthMethods, authMethodList),
+		put(api.ACLBindingRuleCreate, bindingRuleCreate),
+		get(api.ACLBindingRuleRead, func(v *state.View, q *api.ACLID[api.ACLBindingRule]) (*api.ACLBindingRule, error) {
+			return found(v.ACLBindingRule(q.ID), "binding rule")
+		}),
+		put(api.ACLBindingRuleUpdate, bindingRuleUpdate),
+		put(api.ACLBindingRuleDelete, bindingRuleDelete),
+		get(api.ACLBindingRules, bindingRuleList),
+		led(api.ACLLogin, s.aclLogin),
+		put(api.ACLLogout, aclLogout),
 		put(api.LegacyCreate, legacyCreate),
 		put(api.LegacyUpdate, legacyUpdate),
 		put(api.LegacyDestroy, legacyDestroy),

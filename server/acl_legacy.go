@@ -64,6 +64,9 @@ func legacyClone(v *state.View, _ acl.Authorizer, q *api.LegacyID) (state.Comman
 	if old == nil {
 		return nil, api.Errorf(api.Denied, "Permission denied")
 	}
+	if old.AuthMethod != "" {
+		return nil, errLoginClone
+	}
 	return &state.LegacyTokenSet{Token: copyOf(old)}, nil
 }
 

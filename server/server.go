@@ -8,6 +8,7 @@ import (
 
 	"curia/acl"
 	"curia/api"
+	"curia/bearer"
 	"curia/replica"
 	"curia/state"
 )
@@ -63,6 +64,7 @@ type Server struct {
 	places   placeKeeper
 	steady   steadiness
 	resolver *resolver // nil: ACLs are off
+	verifier *bearer.Verifier
 	figures  figures
 	draining chan struct{}
 }
@@ -89,6 +91,7 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 		bound:    map[*api.Op]*binding{},
 		shared:   newSharedResults(sharedBytes),
 		ttl:      newTTLKeeper(),
+		verifier: bearer.NewVerifier(),
 		draining: make(chan struct{}),
 	}
 	if cfg.ACL != nil {

@@ -61,6 +61,11 @@ func (s *Server) admit(ctx context.Context, req *api.Request) (acl.Authorizer, e
 			return nil, err
 		}
 	}
+	if about, ok := req.Args.(api.AboutToken); ok {
+		if err := about.SetToken(req.Token); err != nil {
+			return nil, err
+		}
+	}
 	who, err := s.Resolve(req.Token)
 	if err != nil {
 		return nil, err
