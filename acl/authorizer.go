@@ -1,6 +1,10 @@
 package acl
 
-import "strconv"
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
 
 // An Authorizer answers whether its holder has a permission. Implementations
 // are immutable and safe for concurrent use.
@@ -61,6 +65,18 @@ type Need struct {
 	Name     string
 	// Prefix asks for the access to everything whose name begins with Name.
 	Prefix bool
+}
+
+// Check wants the need to be about a known resource and an access that it has.
+func (n Need) Check() error {
+	r := n.Resource
+	if !r.whole() && r != Intention && !slices.Contains(named, r) {
+		return fmt.Errorf("unknown resource %q: use %v, %v or %s", string(r), named, wholes, Intention)
+	}
+	if n.Access != Read && n.Access != Write && (n.Access != List || r != Key) {
+		return fmt.Errorf("unknown access %q to the resource %s: use read or write, or list for keys", string(n.Access), r)
+	}
+	return nil
 }
 
 // String gives the need as key:write on "foo".

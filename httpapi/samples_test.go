@@ -276,6 +276,7 @@ var samples = map[string]sample{
 	"acl.binding-rules":       {target: "/v1/acl/binding-rules", related: ruleMoves, unrelated: otherMeth, empty: "/v1/acl/binding-rules?authmethod=none", emptyBody: "[]"},
 	"acl.login":               {target: "/v1/acl/login", body: login, hidden: "do not provide a token when logging in"},
 	"acl.logout":              {target: "/v1/acl/logout?token=LOGIN", public: true},
+	"acl.authorize":           {target: "/v1/internal/acl/authorize", body: `[{"Resource":"key","Access":"read","Segment":"a"}]`, public: true},
 
 	"acl.create":                {target: "/v1/acl/create"},
 	"acl.update":                {target: "/v1/acl/update", body: `{"ID":"x"}`},

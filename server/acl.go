@@ -65,6 +65,7 @@ func (s *Server) aclVerbs() []binding {
 		get(api.ACLBindingRules, bindingRuleList),
 		led(api.ACLLogin, s.aclLogin),
 		put(api.ACLLogout, aclLogout),
+		led(api.ACLAuthorize, aclAuthorize),
 		put(api.LegacyCreate, legacyCreate),
 		put(api.LegacyUpdate, legacyUpdate),
 		put(api.LegacyDestroy, legacyDestroy),

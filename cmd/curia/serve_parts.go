@@ -112,7 +112,7 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 	if cfg.ACL.Enabled {
 		hc.DefaultPolicy = cfg.ACL.DefaultPolicy
 	} else {
-		hc.Off = []string{"/v1/acl/", "/v1/agent/token/"}
+		hc.Off = []string{"/v1/acl/", "/v1/agent/token/", "/v1/internal/acl/"}
 	}
 	for _, cidr := range cfg.HTTP.AllowWriteFrom {
 		p, err := netip.ParsePrefix(cidr)
