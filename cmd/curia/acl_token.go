@@ -55,14 +55,14 @@ Example:
 		name: "acl token update", asks: true,
 		line: "Change a token.",
 		help: `What no flag names stays as it is. Flags about links take the place of all links
-of that kind.
+of that kind; those that begin with append- add to them.
 
 Example:
 
-    $ curia acl token update -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -policy-name=web`,
-		flags: flags(grantFlags(
+    $ curia acl token update -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -append-policy-name=web`,
+		flags: flags(append(grantFlags(
 			listFlag("role-id", "`ID` of a role. May be repeated."), listFlag("role-name", "`NAME` of a role. May be repeated."),
-			accessorFlag, formatFlag)...),
+			accessorFlag, formatFlag), appendFlags...)...),
 		run: tokenUpdate,
 	},
 	{
