@@ -282,6 +282,9 @@ func (c *call) printToken(t *api.ACLToken) {
 	if t.ExpirationTime != nil {
 		c.printf("Expiration Time:  %s\n", t.ExpirationTime.Format(time.RFC3339))
 	}
+	if t.AuthMethod != "" {
+		c.printf("Auth Method:      %s\n", t.AuthMethod)
+	}
 	c.printGrants(&t.ACLGrants)
 	c.printLinks("Roles", t.Roles)
 	if t.Rules != "" {

@@ -47,6 +47,8 @@ func flags(some ...flagFunc) func() []cli.Flag {
 // groups are the first words of commands that have two or more.
 var groups = []struct{ name, line string }{
 	{"acl", "Look after tokens, policies and roles."},
+	{"acl auth-method", "Look after auth methods, with which tokens are got by logging in."},
+	{"acl binding-rule", "Look after what those may do who log in."},
 	{"acl policy", "Look after policies."},
 	{"acl role", "Look after roles."},
 	{"acl token", "Look after tokens."},
@@ -69,7 +71,7 @@ func commands() []command {
 		agentCommands, kvCommands, catalogCommands, clusterCommands, localCommands, poolCommands, eventCommands,
 		operatorCommands, rttCommands, configCommands, sessionCommands, snapshotCommands, toolCommands,
 		lockCommands, watchCommands, monitorCommands,
-		aclTokenCommands, aclPolicyCommands, aclRoleCommands,
+		aclTokenCommands, aclPolicyCommands, aclRoleCommands, aclMethodCommands, aclRuleCommands, loginCommands,
 	} {
 		out = append(out, some...)
 	}
