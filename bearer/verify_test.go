@@ -241,3 +241,28 @@ func TestUnreachable(t *testing.T) {
 		t.Errorf("got %v, want an UnreachableError without what may be secret", err)
 	}
 }
+
+// FuzzVerify reads arbitrary configurations and tokens: an error or an identity,
+// never a panic, never both.
+func FuzzVerify(f *testing.F) {
+	good := claims{"nbf": 1, "exp": 1 << 33, "sub": "web", "groups": []string{"a"}}
+	config := string(must(json.Marshal(claims{
+		"JWTValidationPubKeys": []string{public(edKey), public(ecKey)}, "ClaimMappings": claims{"sub": "name", "/a/0": "b"},
+		"ListClaimMappings": claims{"groups": "groups"}, "JWTSupportedAlgs": []string{"EdDSA", "ES384", "RS256"},
+	})))
+	for _, token := range []string{sign(jose.EdDSA, edKey, "k", good), sign(jose.ES384, ecKey, "", good)} {
+		f.Add(config, token)
+	}
+	f.Add(config, "eyJhbGciOiJub25lIn0.e30.")
+	f.Add(`{"JWKSURL":"https://x","JWKSCACert":"x"}`, "a.b.c")
+	f.Fuzz(func(t *testing.T, config, token string) {
+		m, err := Parse([]byte(config))
+		if err != nil || m.from != nil {
+			return // nothing is fetched here
+		}
+		id, err := NewVerifier().Verify(t.Context(), m, token)
+		if (id == nil) != (err != nil) {
+			t.Errorf("%s\n%s\n got %v, %v; want one of them", config, token, id, err)
+		}
+	})
+}
