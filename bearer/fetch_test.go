@@ -76,6 +76,8 @@ func TestSources(t *testing.T) {
 		want   string
 	}{
 		{"keys", claims{"JWKSURL": i.URL + "/keys", "JWKSCACert": i.ca()}, token, ""},
+		{"another name of the key", claims{"JWKSURL": i.URL + "/keys", "JWKSCACert": i.ca()}, sign(jose.RS256, rsaKey, "k9", claims{"iat": time.Now().Unix()}), "no known key"},
+		{"no name of the key", claims{"JWKSURL": i.URL + "/keys", "JWKSCACert": i.ca()}, sign(jose.RS256, rsaKey, "", claims{"iat": time.Now().Unix()}), ""},
 		{"keys of any issuer", claims{"JWKSURL": i.URL + "/keys", "JWKSCACert": i.ca()}, stranger, ""},
 		{"redirected", claims{"JWKSURL": i.URL + "/moved", "JWKSCACert": i.ca()}, token, ""},
 		{"round and round", claims{"JWKSURL": i.URL + "/round", "JWKSCACert": i.ca()}, token, "more than 3 redirections"},

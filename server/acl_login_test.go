@@ -117,6 +117,7 @@ func TestBindings(t *testing.T) {
 			{[]api.ACLBindingRule{{BindType: "service", BindName: "web"}, {BindType: "service", BindName: "${value.name}"}}, map[string]any{"sub": "web"}, "service web"},
 			{[]api.ACLBindingRule{{BindType: "node", BindName: "n-${value.name}"}}, map[string]any{"sub": "1"}, "node n-1 in dc1"},
 			{[]api.ACLBindingRule{{BindType: "role", BindName: "${value.name}"}}, map[string]any{"sub": "web"}, "role web"},
+			{[]api.ACLBindingRule{{BindType: "role", BindName: "${value.name}"}, {BindType: "role", BindName: "WEB"}}, map[string]any{"sub": "web"}, "role web"},
 			{[]api.ACLBindingRule{{BindType: "role", BindName: "${value.name}"}}, map[string]any{"sub": "none"}, "Permission denied"},
 			{[]api.ACLBindingRule{{BindType: "policy", BindName: "team-${value.team}"}, {BindType: "role", BindName: "none"}}, map[string]any{"team": "a"}, "policy team-a"},
 			{[]api.ACLBindingRule{{BindType: "templated-policy", BindName: "builtin/dns"}}, nil, "template builtin/dns"},
