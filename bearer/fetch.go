@@ -106,12 +106,13 @@ func (v *Verifier) keys(ctx context.Context, s *source, id string) ([]jose.JSONW
 	if set := c.last.Load(); set.serves(id, time.Now()) {
 		return set.keys, set.err
 	}
-	began := time.Now()
 	keys, err := s.fetch(ctx)
 	if ctx.Err() != nil {
 		return nil, err // it is not the source that failed
 	}
-	c.last.Store(&keySet{keys, began, err})
+	// A source that does not answer takes as long as the pause between two fetches:
+	// counted from the end, it is not asked again for each of those who wait.
+	c.last.Store(&keySet{keys, time.Now(), err})
 	return keys, err
 }
 

@@ -147,9 +147,16 @@ func TestKeysAreRemembered(t *testing.T) {
 	verify("a known key", first, "", 1)
 	verify("an unknown key", second, "", 2)
 	verify("a key that is gone", first, "no known key", 2)
-	i.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	var answered time.Time
+	i.answers(func(w http.ResponseWriter, _ *http.Request) {
+		answered = time.Now()
+		w.WriteHeader(http.StatusBadGateway)
+	})
 	age(keysTTL)
 	verify("keys too old", second, "502", 3)
+	if last := v.of(m.from).last.Load(); !last.fetched.After(answered) {
+		t.Errorf("the pause begins %s before the end of the fetch, want it to begin after", answered.Sub(last.fetched))
+	}
 	verify("too soon after a failure", second, "502", 3)
 	i.tells(jose.JSONWebKey{Key: otherKey.Public(), KeyID: "k2"})
 	age(fetchPause)
