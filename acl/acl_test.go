@@ -182,3 +182,29 @@ func BenchmarkAllows(b *testing.B) {
 		})
 	}
 }
+
+// TestNeedCheck wants the words of the rule language, and no others.
+func TestNeedCheck(t *testing.T) {
+	for _, r := range []Resource{Key, Node, Service, Session, Agent, Operator, ACL, Query, Event, Keyring, Mesh, Peering, Intention} {
+		for _, a := range []Access{Read, Write} {
+			if err := (Need{Resource: r, Access: a}).Check(); err != nil {
+				t.Errorf("%s:%s: got %v, want none", r, a, err)
+			}
+		}
+	}
+	for _, c := range []struct {
+		need Need
+		want string
+	}{
+		{Need{Resource: Key, Access: List}, ""},
+		{Need{Resource: Node, Access: List}, `unknown access "list" to the resource node`},
+		{Need{Resource: Key, Access: Deny}, `unknown access "deny"`},
+		{Need{Resource: Key}, `unknown access ""`},
+		{Need{Access: Read}, `unknown resource ""`},
+		{Need{Resource: "key_prefix", Access: Read}, `unknown resource "key_prefix"`},
+	} {
+		if err := c.need.Check(); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: got %v, want %q", c.need, err, c.want)
+		}
+	}
+}

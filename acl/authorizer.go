@@ -1,6 +1,10 @@
 package acl
 
-import "strconv"
+import (
+	"fmt"
+	"slices"
+	"strconv"
+)
 
 // An Authorizer answers whether its holder has a permission. Implementations
 // are immutable and safe for concurrent use.
@@ -63,6 +67,18 @@ type Need struct {
 	Prefix bool
 }
 
+// Check wants the need to be about a known resource and an access that it has.
+func (n Need) Check() error {
+	r := n.Resource
+	if !r.whole() && r != Intention && !slices.Contains(named, r) {
+		return fmt.Errorf("unknown resource %q: use %v, %v or %s", string(r), named, wholes, Intention)
+	}
+	if n.Access != Read && n.Access != Write && (n.Access != List || r != Key) {
+		return fmt.Errorf("unknown access %q to the resource %s: use read or write, or list for keys", string(n.Access), r)
+	}
+	return nil
+}
+
 // String gives the need as key:write on "foo".
 func (n Need) String() string { return n.text("") }
 
@@ -114,8 +130,12 @@ func Nameless(a Authorizer) bool {
 	return ok && h.Accessor == Anonymous
 }
 
-// Refusal is the text of a 403: whose token lacks which permission.
+// Refusal is the text of a 403: whose token lacks which permission. Who may not
+// fire an event is told no more than that.
 func Refusal(a Authorizer, n Need) string {
+	if n.Resource == Event && n.Access == Write {
+		return "Permission denied"
+	}
 	lacks := "lacks permission " + n.text("'")
 	switch h, ok := a.(*Holder); {
 	case ok && h.Accessor == Anonymous:

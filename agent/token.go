@@ -131,7 +131,7 @@ func (a *Agent) WithDefaults(req *api.Request) *api.Request {
 	if d, ok := req.Args.(api.NodeDefaulter); ok {
 		d.DefaultNode(a.cfg.Node.Node)
 	}
-	if req.Token == "" {
+	if _, own := req.Args.(api.AboutToken); req.Token == "" && !own {
 		if token := a.tokens.get("default"); token != "" {
 			filled := *req
 			filled.Token = token

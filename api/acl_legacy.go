@@ -77,6 +77,6 @@ var (
 		"Lists the tokens with their secrets.", Needs(aclWrite[None]))
 	ACLTranslate = Leader[ACLTranslateArgs, RawValue]("POST /v1/acl/rules/translate", "acl.rules-translate",
 		"Rewrites rules of the older syntax in the newer one.", Needs(aclRead[ACLTranslateArgs]))
-	ACLTranslateToken = Read[ACLTokenID, RawValue]("GET /v1/acl/rules/translate/{id}", "acl.rules-translate-token",
-		"Rewrites the rules of a token in the newer syntax.", Needs(aclRead[ACLTokenID]))
+	ACLTranslateToken = Read[ACLID[ACLToken], RawValue]("GET /v1/acl/rules/translate/{id}", "acl.rules-translate-token",
+		"Rewrites the rules of a token in the newer syntax.", Needs(aclRead[ACLID[ACLToken]]))
 )

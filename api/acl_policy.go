@@ -34,67 +34,6 @@ type ACLRole struct {
 	ModifyIndex uint64 `cbor:"6,keyasint"`
 }
 
-// ACLPolicyArgs creates a policy.
-type ACLPolicyArgs struct {
-	Policy ACLPolicy `body:"json"`
-}
-
-// ACLPolicyID names a policy by its ID.
-type ACLPolicyID struct {
-	ID string `path:"id"`
-}
-
-// Validate wants an ID.
-func (a *ACLPolicyID) Validate() error {
-	if a.ID == "" {
-		return Errorf(Invalid, "Missing policy ID")
-	}
-	return nil
-}
-
-// ACLPolicyUpdateArgs changes a policy.
-type ACLPolicyUpdateArgs struct {
-	ACLPolicyID
-	Policy ACLPolicy `body:"json"`
-}
-
-// ACLName names a policy, a role or a template.
-type ACLName struct {
-	Name string `path:"name"`
-}
-
-// Validate wants a name.
-func (a *ACLName) Validate() error {
-	if a.Name == "" {
-		return Errorf(Invalid, "Missing name")
-	}
-	return nil
-}
-
-// ACLRoleArgs creates a role.
-type ACLRoleArgs struct {
-	Role ACLRole `body:"json"`
-}
-
-// ACLRoleID names a role by its ID.
-type ACLRoleID struct {
-	ID string `path:"id"`
-}
-
-// Validate wants an ID.
-func (a *ACLRoleID) Validate() error {
-	if a.ID == "" {
-		return Errorf(Invalid, "Missing role ID")
-	}
-	return nil
-}
-
-// ACLRoleUpdateArgs changes a role.
-type ACLRoleUpdateArgs struct {
-	ACLRoleID
-	Role ACLRole `body:"json"`
-}
-
 // ACLRolesArgs narrows the list of roles to those with a policy; empty: all.
 type ACLRolesArgs struct {
 	Policy string `query:"policy"`
@@ -116,28 +55,28 @@ type ACLPreviewArgs struct {
 
 // The verbs of policies, roles and templates.
 var (
-	ACLPolicyCreate = Write[ACLPolicyArgs, *ACLPolicy]("PUT /v1/acl/policy", "acl.policy-create",
-		"Creates a policy.", Needs(aclWrite[ACLPolicyArgs]))
-	ACLPolicyRead = Read[ACLPolicyID, *ACLPolicy]("GET /v1/acl/policy/{id}", "acl.policy-read",
-		"Reads a policy.", Needs(aclRead[ACLPolicyID]))
+	ACLPolicyCreate = Write[ACLCreate[ACLPolicy], *ACLPolicy]("PUT /v1/acl/policy", "acl.policy-create",
+		"Creates a policy.", Needs(aclWrite[ACLCreate[ACLPolicy]]))
+	ACLPolicyRead = Read[ACLID[ACLPolicy], *ACLPolicy]("GET /v1/acl/policy/{id}", "acl.policy-read",
+		"Reads a policy.", Needs(aclRead[ACLID[ACLPolicy]]))
 	ACLPolicyReadName = Read[ACLName, *ACLPolicy]("GET /v1/acl/policy/name/{name}", "acl.policy-read-name",
 		"Reads the policy with a name.", Needs(aclRead[ACLName]))
-	ACLPolicyUpdate = Write[ACLPolicyUpdateArgs, *ACLPolicy]("PUT /v1/acl/policy/{id}", "acl.policy-update",
-		"Changes a policy.", Needs(aclWrite[ACLPolicyUpdateArgs]))
-	ACLPolicyDelete = Write[ACLPolicyID, bool]("DELETE /v1/acl/policy/{id}", "acl.policy-delete",
-		"Deletes a policy and every link to it.", Needs(aclWrite[ACLPolicyID]))
+	ACLPolicyUpdate = Write[ACLUpdate[ACLPolicy], *ACLPolicy]("PUT /v1/acl/policy/{id}", "acl.policy-update",
+		"Changes a policy.", Needs(aclWrite[ACLUpdate[ACLPolicy]]))
+	ACLPolicyDelete = Write[ACLID[ACLPolicy], bool]("DELETE /v1/acl/policy/{id}", "acl.policy-delete",
+		"Deletes a policy and every link to it.", Needs(aclWrite[ACLID[ACLPolicy]]))
 	ACLPolicies = Read[None, []*ACLPolicyEntry]("GET /v1/acl/policies", "acl.policies",
 		"Lists the policies without their rules.", Needs(aclRead[None]))
-	ACLRoleCreate = Write[ACLRoleArgs, *ACLRole]("PUT /v1/acl/role", "acl.role-create",
-		"Creates a role.", Needs(aclWrite[ACLRoleArgs]))
-	ACLRoleRead = Read[ACLRoleID, *ACLRole]("GET /v1/acl/role/{id}", "acl.role-read",
-		"Reads a role.", Needs(aclRead[ACLRoleID]))
+	ACLRoleCreate = Write[ACLCreate[ACLRole], *ACLRole]("PUT /v1/acl/role", "acl.role-create",
+		"Creates a role.", Needs(aclWrite[ACLCreate[ACLRole]]))
+	ACLRoleRead = Read[ACLID[ACLRole], *ACLRole]("GET /v1/acl/role/{id}", "acl.role-read",
+		"Reads a role.", Needs(aclRead[ACLID[ACLRole]]))
 	ACLRoleReadName = Read[ACLName, *ACLRole]("GET /v1/acl/role/name/{name}", "acl.role-read-name",
 		"Reads the role with a name.", Needs(aclRead[ACLName]))
-	ACLRoleUpdate = Write[ACLRoleUpdateArgs, *ACLRole]("PUT /v1/acl/role/{id}", "acl.role-update",
-		"Changes a role.", Needs(aclWrite[ACLRoleUpdateArgs]))
-	ACLRoleDelete = Write[ACLRoleID, bool]("DELETE /v1/acl/role/{id}", "acl.role-delete",
-		"Deletes a role and every link to it.", Needs(aclWrite[ACLRoleID]))
+	ACLRoleUpdate = Write[ACLUpdate[ACLRole], *ACLRole]("PUT /v1/acl/role/{id}", "acl.role-update",
+		"Changes a role.", Needs(aclWrite[ACLUpdate[ACLRole]]))
+	ACLRoleDelete = Write[ACLID[ACLRole], bool]("DELETE /v1/acl/role/{id}", "acl.role-delete",
+		"Deletes a role and every link to it.", Needs(aclWrite[ACLID[ACLRole]]))
 	ACLRoles = Read[ACLRolesArgs, []*ACLRole]("GET /v1/acl/roles", "acl.roles",
 		"Lists the roles.", Needs(aclRead[ACLRolesArgs]))
 	ACLTemplates = Read[None, map[string]*ACLTemplate]("GET /v1/acl/templated-policies", "acl.templates",

@@ -62,6 +62,7 @@ type ACLToken struct {
 	Rules       string `json:",omitempty" cbor:"10,keyasint,omitempty"`
 	CreateIndex uint64 `cbor:"11,keyasint"`
 	ModifyIndex uint64 `cbor:"12,keyasint"`
+	AuthMethod  string `json:",omitempty" cbor:"13,keyasint,omitempty"` // that gave the token; empty: none
 }
 
 // HiddenSecret stands where a secret is not shown.
@@ -100,22 +101,9 @@ func (t *ACLToken) Redacted(a acl.Authorizer) *ACLToken {
 	return &hidden
 }
 
-// ACLTokenID names a token by its accessor.
-type ACLTokenID struct {
-	ID string `path:"id"`
-}
-
-// Validate wants an ID.
-func (a *ACLTokenID) Validate() error {
-	if a.ID == "" {
-		return Errorf(Invalid, "Missing token AccessorID")
-	}
-	return nil
-}
-
 // ACLTokenReadArgs reads a token; Expanded adds the policies and roles themselves.
 type ACLTokenReadArgs struct {
-	ACLTokenID
+	ACLID[ACLToken]
 	Expanded bool `query:"expanded"`
 }
 
@@ -124,15 +112,9 @@ type ACLTokenArgs struct {
 	Token ACLToken `body:"json,optional"`
 }
 
-// ACLTokenUpdateArgs changes a token.
-type ACLTokenUpdateArgs struct {
-	ACLTokenID
-	Token ACLToken `body:"json"`
-}
-
 // ACLTokenCloneArgs copies a token.
 type ACLTokenCloneArgs struct {
-	ACLTokenID
+	ACLID[ACLToken]
 	Spec struct{ Description string } `body:"json,optional"`
 }
 
@@ -207,12 +189,12 @@ var (
 		"Reads a token.", Needs(aclRead[ACLTokenReadArgs]))
 	ACLTokenSelf = Read[ACLSelfArgs, *ACLToken]("GET /v1/acl/token/self", "acl.token-self",
 		"Reads the token that the request is made with.")
-	ACLTokenUpdate = Write[ACLTokenUpdateArgs, *ACLToken]("PUT /v1/acl/token/{id}", "acl.token-update",
-		"Changes a token.", Needs(aclWrite[ACLTokenUpdateArgs]))
+	ACLTokenUpdate = Write[ACLUpdate[ACLToken], *ACLToken]("PUT /v1/acl/token/{id}", "acl.token-update",
+		"Changes a token.", Needs(aclWrite[ACLUpdate[ACLToken]]))
 	ACLTokenClone = Write[ACLTokenCloneArgs, *ACLToken]("PUT /v1/acl/token/{id}/clone", "acl.token-clone",
 		"Creates a token with the permissions of another.", Needs(aclWrite[ACLTokenCloneArgs]))
-	ACLTokenDelete = Write[ACLTokenID, bool]("DELETE /v1/acl/token/{id}", "acl.token-delete",
-		"Deletes a token.", Needs(aclWrite[ACLTokenID]))
+	ACLTokenDelete = Write[ACLID[ACLToken], bool]("DELETE /v1/acl/token/{id}", "acl.token-delete",
+		"Deletes a token.", Needs(aclWrite[ACLID[ACLToken]]))
 	ACLTokens = Read[ACLTokensArgs, []*ACLToken]("GET /v1/acl/tokens", "acl.tokens",
 		"Lists the tokens.", Needs(aclRead[ACLTokensArgs]))
 	AgentToken = Local[AgentTokenArgs, Nothing]("PUT /v1/agent/token/{kind}", "agent.token",

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"curia/acl"
 	"curia/api"
 	"curia/httpapi"
 )
@@ -44,6 +45,10 @@ func sound(args any) {
 		a.Definition.Status, a.Definition.TTL = api.Warning, 1
 	case *api.CheckUpdateArgs:
 		a.Update.Status = api.Warning
+	case *api.ACLAuthorizeArgs:
+		for i := range a.Wanted {
+			a.Wanted[i].Resource, a.Wanted[i].Access = acl.Key, acl.Read
+		}
 	case *api.MaintenanceArgs:
 		a.Enable = &yes
 	case *api.ServiceMaintenanceArgs:

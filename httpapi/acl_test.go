@@ -112,6 +112,9 @@ func TestRefusalsNameWhatIsNeeded(t *testing.T) {
 		w := s.as(secret, op.Method, target, body)
 		for asked := 0; w.Code == 403 || w.Code == 409; asked++ {
 			m := lack.FindStringSubmatch(strings.ReplaceAll(w.Body.String(), `\"`, `"`))
+			if m == nil && rules == "" && w.Body.String() == sample.hidden {
+				break // it names nothing
+			}
 			if m == nil || asked == 5 {
 				t.Errorf("%s with %q: got %d %q; want a permission to be named, five at most", op.Name, rules, w.Code, w.Body)
 				break

@@ -25,6 +25,7 @@ var documented = []int{200, 301, 307, 400, 401, 403, 404, 405, 409, 413, 429, 50
 var mayFail = regexp.MustCompile(`^(` + strings.Join([]string{
 	`$`, `No path to datacenter$`, `strconv.ParseUint: parsing `,
 	`ACL rule compilation failed: `, `Invalid ACL Type$`,
+	`\[?\{"AggregatedStatus":"`, `do not provide a token when logging in$`, `log in with the auth method `,
 	`missing session$`, `invalid session "`,
 	`Must provide `, `Bad node ID: `, `Invalid service address$`, `check node ".*" does not match node `, `failed inserting `,
 	`Missing node registration$`, `Missing check '`, `Check '.*' is in critical state$`, `(?s)Invalid Behavior setting '`,

@@ -16,7 +16,7 @@ type send struct{ method, target, body string }
 
 // sample is a request of a verb that is answered with 200 once the fixture is
 // in place, and what is around it. SESSION stands for the fixture's session,
-// QUERY for its prepared query.
+// QUERY for its prepared query, and so on (see fill).
 type sample struct {
 	target string
 	body   string
@@ -68,7 +68,21 @@ var fixture = []send{
 	{"PUT", "/v1/acl/token", `{"AccessorID":"` + otherTokenID + `"}`},
 	{"PUT", "/v1/acl/policy", `{"Name":"other"}`},
 	{"PUT", "/v1/acl/role", `{"Name":"other"}`},
+	{"PUT", "/v1/acl/auth-method", `{"Name":"ci","Type":"jwt","Config":` + jwtConfig + `}`},
+	{"PUT", "/v1/acl/auth-method", `{"Name":"other","Type":"jwt","Config":` + jwtConfig + `}`},
+	{"PUT", "/v1/acl/binding-rule", `{"AuthMethod":"other","BindType":"role","BindName":"r"}`},
 }
+
+// jwtConfig is that of an auth method which accepts bearerToken. It is signed
+// with a key of this test alone, maps sub to "web" and groups to "dev" and "ops",
+// and lasts from 1970 until 2242.
+const (
+	jwtConfig = `{"JWTValidationPubKeys":["-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAlKA5RW/7NK8bgWg+F/0EvaucbovWSCVqxfjkHb5ZuSM=\n-----END PUBLIC KEY-----\n"],` +
+		`"ClaimMappings":{"sub":"name","team":"team"},"ListClaimMappings":{"groups":"groups"}}`
+	bearerToken = "eyJhbGciOiJFZERTQSJ9.eyJleHAiOjg1ODk5MzQ1OTIsImdyb3VwcyI6WyJkZXYiLCJvcHMiXSwibmJmIjoxLCJzdWIiOiJ3ZWIifQ" +
+		".-JuDJOnXcjvqLVLdBZbDgp-fz-pPM0lvil3Vj_i-FsPggLYivvoKxVXj1kbnO-4Kp7qBQ9sZ593LkZt5jFrsCA"
+	login = `{"AuthMethod":"ci","BearerToken":"` + bearerToken + `","Meta":{"job":"1"}}`
+)
 
 // The IDs of the tokens of the fixture.
 const (
@@ -98,6 +112,10 @@ var (
 	polMoves   = send{"PUT", "/v1/acl/policy/POLICY", `{"Name":"p","Description":"changed"}`}
 	otherRole  = send{"PUT", "/v1/acl/role", `{"Name":"third"}`}
 	roleMoves  = send{"PUT", "/v1/acl/role/ROLE", `{"Name":"r","Description":"changed"}`}
+	otherMeth  = send{"PUT", "/v1/acl/auth-method/other", `{"Type":"jwt","Description":"changed","Config":` + jwtConfig + `}`}
+	methMoves  = send{"PUT", "/v1/acl/auth-method/ci", `{"Type":"jwt","Description":"changed","Config":` + jwtConfig + `}`}
+	otherRule  = send{"PUT", "/v1/acl/binding-rule", `{"AuthMethod":"other","BindType":"role","BindName":"third"}`}
+	ruleMoves  = send{"PUT", "/v1/acl/binding-rule/RULE", `{"BindType":"role","BindName":"changed"}`}
 	sessEnds   = send{"PUT", "/v1/session/destroy/SESSION", ""}
 )
 
@@ -245,6 +263,21 @@ var samples = map[string]sample{
 	"acl.template-read":    {target: "/v1/acl/templated-policy/name/builtin/service"},
 	"acl.template-preview": {target: "/v1/acl/templated-policy/preview/builtin/service", body: `{"Name":"web"}`},
 
+	"acl.auth-method-create": {target: "/v1/acl/auth-method", body: `{"Name":"new","Type":"jwt","Config":` + jwtConfig + `}`},
+	"acl.auth-method-read":   {target: "/v1/acl/auth-method/ci", related: methMoves, unrelated: otherMeth, empty: "/v1/acl/auth-method/none", emptyBody: "auth method not found"},
+	"acl.auth-method-update": {target: "/v1/acl/auth-method/ci", body: `{"Name":"ci","Type":"jwt","Config":` + jwtConfig + `}`},
+	"acl.auth-method-delete": {target: "/v1/acl/auth-method/ci"},
+	"acl.auth-methods":       {target: "/v1/acl/auth-methods", related: methMoves, unrelated: otherRule, empty: "/v1/acl/auth-methods?filter=Name==none", emptyBody: "[]"},
+	"acl.binding-rule-create": {target: "/v1/acl/binding-rule",
+		body: `{"AuthMethod":"ci","BindType":"service","BindName":"x-${value.name}","Selector":"dev in list.groups"}`},
+	"acl.binding-rule-read":   {target: "/v1/acl/binding-rule/RULE", related: ruleMoves, unrelated: otherRule, empty: "/v1/acl/binding-rule/none", emptyBody: "binding rule not found", missing: "400 Missing binding rule ID"},
+	"acl.binding-rule-update": {target: "/v1/acl/binding-rule/RULE", body: `{"BindType":"role","BindName":"r"}`, missing: "400 Missing binding rule ID"},
+	"acl.binding-rule-delete": {target: "/v1/acl/binding-rule/RULE", missing: "400 Missing binding rule ID"},
+	"acl.binding-rules":       {target: "/v1/acl/binding-rules", related: ruleMoves, unrelated: otherMeth, empty: "/v1/acl/binding-rules?authmethod=none", emptyBody: "[]"},
+	"acl.login":               {target: "/v1/acl/login", body: login, hidden: "do not provide a token when logging in"},
+	"acl.logout":              {target: "/v1/acl/logout?token=LOGIN", public: true},
+	"acl.authorize":           {target: "/v1/internal/acl/authorize", body: `[{"Resource":"key","Access":"read","Segment":"a"}]`, public: true},
+
 	"acl.create":                {target: "/v1/acl/create"},
 	"acl.update":                {target: "/v1/acl/update", body: `{"ID":"x"}`},
 	"acl.destroy":               {target: "/v1/acl/destroy/" + secretID, missing: "400 Missing ACL"},
@@ -267,14 +300,14 @@ var samples = map[string]sample{
 	"agent.join":        {target: "/v1/agent/join/127.0.0.1:1"},
 	"agent.force-leave": {target: "/v1/agent/force-leave/nobody"},
 	"agent.leave":       {target: "/v1/agent/leave"},
-	"event.fire":        {target: "/v1/event/fire/deploy", body: "x"},
+	"event.fire":        {target: "/v1/event/fire/deploy", body: "x", hidden: "Permission denied"},
 	"event.list":        {target: "/v1/event/list", hidden: "[]"},
 }
 
 // stage is a server with the fixture in place.
 type stage struct {
 	*inproc.Server
-	session, query, policy, role string
+	session, query, policy, role, rule, login string
 }
 
 // setStage starts a server and puts the fixture there.
@@ -304,15 +337,18 @@ func (s *stage) furnish(t *testing.T, param string) {
 	s.query = strings.Split(created, `"`)[3]
 	s.policy = strings.Split(must("PUT", "/v1/acl/policy", `{"Name":"p"}`), `"`)[3]
 	s.role = strings.Split(must("PUT", "/v1/acl/role", `{"Name":"r","Policies":[{"Name":"p"}]}`), `"`)[3]
+	s.rule = strings.Split(must("PUT", "/v1/acl/binding-rule", `{"AuthMethod":"ci","BindType":"role","BindName":"r"}`), `"`)[3]
+	s.login = strings.Split(s.Must(t, "POST", "/v1/acl/login", login), `"`)[7]
 }
 
-// fill puts the IDs of the session and the query and a snapshot where a text speaks of them.
+// fill puts the IDs of what the fixture made and a snapshot where a text speaks of them.
 func (s *stage) fill(t *testing.T, text string) string {
 	t.Helper()
 	if text == "SNAPSHOT" {
 		return s.Must(t, "GET", "/v1/snapshot", "")
 	}
-	return strings.NewReplacer("SESSION", s.session, "QUERY", s.query, "POLICY", s.policy, "ROLE", s.role).Replace(text)
+	return strings.NewReplacer("SESSION", s.session, "QUERY", s.query, "POLICY", s.policy, "ROLE", s.role,
+		"RULE", s.rule, "LOGIN", s.login).Replace(text)
 }
 
 // sampleOf gives the sample of a verb.

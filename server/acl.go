@@ -28,7 +28,7 @@ func (s *Server) aclVerbs() []binding {
 		put(api.ACLTokenDelete, tokenDelete),
 		get(api.ACLTokens, tokenList),
 		put(api.ACLPolicyCreate, policyCreate),
-		get(api.ACLPolicyRead, func(v *state.View, q *api.ACLPolicyID) (*api.ACLPolicy, error) {
+		get(api.ACLPolicyRead, func(v *state.View, q *api.ACLID[api.ACLPolicy]) (*api.ACLPolicy, error) {
 			return found(v.ACLPolicy(q.ID), "policy")
 		}),
 		get(api.ACLPolicyReadName, func(v *state.View, q *api.ACLName) (*api.ACLPolicy, error) {
@@ -38,7 +38,9 @@ func (s *Server) aclVerbs() []binding {
 		put(api.ACLPolicyDelete, policyDelete),
 		get(api.ACLPolicies, policyList),
 		put(api.ACLRoleCreate, roleCreate),
-		get(api.ACLRoleRead, func(v *state.View, q *api.ACLRoleID) (*api.ACLRole, error) { return found(v.ACLRole(q.ID), "role") }),
+		get(api.ACLRoleRead, func(v *state.View, q *api.ACLID[api.ACLRole]) (*api.ACLRole, error) {
+			return found(v.ACLRole(q.ID), "role")
+		}),
 		get(api.ACLRoleReadName, func(v *state.View, q *api.ACLName) (*api.ACLRole, error) {
 			return found(v.ACLRoleByName(q.Name), "role")
 		}),
@@ -48,6 +50,23 @@ func (s *Server) aclVerbs() []binding {
 		bare(api.ACLTemplates, templateList),
 		bare(api.ACLTemplateRead, templateRead),
 		led(api.ACLTemplatePreview, templatePreview),
+		put(api.ACLAuthMethodCreate, authMethodCreate),
+		get(api.ACLAuthMethodRead, func(v *state.View, q *api.ACLName) (*api.ACLAuthMethod, error) {
+			return found(v.ACLAuthMethod(q.Name), "auth method")
+		}),
+		put(api.ACLAuthMethodUpdate, authMethodUpdate),
+		put(api.ACLAuthMethodDelete, authMethodDelete),
+		get(api.ACLAuthMethods, authMethodList),
+		put(api.ACLBindingRuleCreate, bindingRuleCreate),
+		get(api.ACLBindingRuleRead, func(v *state.View, q *api.ACLID[api.ACLBindingRule]) (*api.ACLBindingRule, error) {
+			return found(v.ACLBindingRule(q.ID), "binding rule")
+		}),
+		put(api.ACLBindingRuleUpdate, bindingRuleUpdate),
+		put(api.ACLBindingRuleDelete, bindingRuleDelete),
+		get(api.ACLBindingRules, bindingRuleList),
+		led(api.ACLLogin, s.aclLogin),
+		put(api.ACLLogout, aclLogout),
+		led(api.ACLAuthorize, aclAuthorize),
 		put(api.LegacyCreate, legacyCreate),
 		put(api.LegacyUpdate, legacyUpdate),
 		put(api.LegacyDestroy, legacyDestroy),

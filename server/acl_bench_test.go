@@ -34,7 +34,7 @@ func guardedBench(b *testing.B) *inproc.Server {
 	for s.Store.View().ACLTokenBySecret(benchRoot) == nil {
 		runtime.Gosched() // the leader makes it
 	}
-	asRoot(b, s, api.ACLPolicyCreate, api.ACLPolicyArgs{Policy: api.ACLPolicy{Name: "bench", Rules: benchRules}})
+	asRoot(b, s, api.ACLPolicyCreate, api.ACLCreate[api.ACLPolicy]{New: api.ACLPolicy{Name: "bench", Rules: benchRules}})
 	asRoot(b, s, api.ACLTokenCreate, api.ACLTokenArgs{Token: api.ACLToken{SecretID: benchToken, ACLGrants: api.ACLGrants{Policies: []api.ACLLink{{Name: "bench"}}}}})
 	return s
 }

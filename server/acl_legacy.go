@@ -64,6 +64,9 @@ func legacyClone(v *state.View, _ acl.Authorizer, q *api.LegacyID) (state.Comman
 	if old == nil {
 		return nil, api.Errorf(api.Denied, "Permission denied")
 	}
+	if old.AuthMethod != "" {
+		return nil, errLoginClone
+	}
 	return &state.LegacyTokenSet{Token: copyOf(old)}, nil
 }
 
@@ -105,7 +108,7 @@ func translate(rules string) (api.RawValue, error) {
 	return api.RawValue(text), nil
 }
 
-func aclTranslateToken(v *state.View, q *api.ACLTokenID) (api.RawValue, error) {
+func aclTranslateToken(v *state.View, q *api.ACLID[api.ACLToken]) (api.RawValue, error) {
 	t := v.ACLToken(q.ID)
 	if t == nil {
 		return nil, errNoToken

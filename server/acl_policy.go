@@ -17,8 +17,8 @@ var (
 	roleName   = regexp.MustCompile(`^[A-Za-z0-9\-_]{1,256}$`)
 )
 
-func policyCreate(_ *state.View, _ acl.Authorizer, q *api.ACLPolicyArgs) (state.Command, error) {
-	p := q.Policy
+func policyCreate(_ *state.View, _ acl.Authorizer, q *api.ACLCreate[api.ACLPolicy]) (state.Command, error) {
+	p := q.New
 	if p.ID != "" {
 		return nil, api.Errorf(api.Invalid, "Cannot specify the ID when creating a new policy")
 	}
@@ -26,8 +26,8 @@ func policyCreate(_ *state.View, _ acl.Authorizer, q *api.ACLPolicyArgs) (state.
 	return writePolicy(p, state.ACLCreate)
 }
 
-func policyUpdate(_ *state.View, _ acl.Authorizer, q *api.ACLPolicyUpdateArgs) (state.Command, error) {
-	p := q.Policy
+func policyUpdate(_ *state.View, _ acl.Authorizer, q *api.ACLUpdate[api.ACLPolicy]) (state.Command, error) {
+	p := q.New
 	if p.ID != "" && p.ID != q.ID {
 		return nil, api.Errorf(api.Invalid, "Policy ID in URL and payload do not match")
 	}
@@ -52,7 +52,7 @@ func writePolicy(p api.ACLPolicy, how state.ACLWrite) (state.Command, error) {
 	return &state.ACLPolicySet{Policy: p, Write: how}, nil
 }
 
-func policyDelete(v *state.View, _ acl.Authorizer, q *api.ACLPolicyID) (state.Command, error) {
+func policyDelete(v *state.View, _ acl.Authorizer, q *api.ACLID[api.ACLPolicy]) (state.Command, error) {
 	if b := state.BuiltinPolicy(q.ID); b != nil {
 		return nil, api.Errorf(api.Invalid, "Delete operation not permitted on the builtin %s policy", b.Name)
 	}
@@ -73,8 +73,8 @@ func policyList(v *state.View, _ *api.None) ([]*api.ACLPolicyEntry, error) {
 	return out, nil
 }
 
-func roleCreate(v *state.View, _ acl.Authorizer, q *api.ACLRoleArgs) (state.Command, error) {
-	r := q.Role
+func roleCreate(v *state.View, _ acl.Authorizer, q *api.ACLCreate[api.ACLRole]) (state.Command, error) {
+	r := q.New
 	if r.ID != "" {
 		return nil, api.Errorf(api.Invalid, "Cannot specify the ID when creating a new role")
 	}
@@ -82,8 +82,8 @@ func roleCreate(v *state.View, _ acl.Authorizer, q *api.ACLRoleArgs) (state.Comm
 	return writeRole(v, r, state.ACLCreate)
 }
 
-func roleUpdate(v *state.View, _ acl.Authorizer, q *api.ACLRoleUpdateArgs) (state.Command, error) {
-	r := q.Role
+func roleUpdate(v *state.View, _ acl.Authorizer, q *api.ACLUpdate[api.ACLRole]) (state.Command, error) {
+	r := q.New
 	if r.ID != "" && r.ID != q.ID {
 		return nil, api.Errorf(api.Invalid, "Role ID in URL and payload do not match")
 	}
@@ -105,7 +105,7 @@ func writeRole(v *state.View, r api.ACLRole, how state.ACLWrite) (state.Command,
 	return &state.ACLRoleSet{Role: r, Write: how}, nil
 }
 
-func roleDelete(v *state.View, _ acl.Authorizer, q *api.ACLRoleID) (state.Command, error) {
+func roleDelete(v *state.View, _ acl.Authorizer, q *api.ACLID[api.ACLRole]) (state.Command, error) {
 	if v.ACLRole(q.ID) == nil {
 		return nil, api.Errorf(api.NotFound, "Cannot find role to delete")
 	}

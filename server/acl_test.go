@@ -52,7 +52,7 @@ func must[Q, R any](t *testing.T, s *inproc.Server, verb api.Verb[Q, R], args Q)
 // tokenOf makes a token with rules of its own.
 func tokenOf(t *testing.T, s *inproc.Server, rules string) string {
 	t.Helper()
-	p := must(t, s, api.ACLPolicyCreate, api.ACLPolicyArgs{Policy: api.ACLPolicy{Name: "p" + time.Now().Format("150405") + strings.Repeat("x", len(s.Store.View().ACLPolicies())), Rules: rules}})
+	p := must(t, s, api.ACLPolicyCreate, api.ACLCreate[api.ACLPolicy]{New: api.ACLPolicy{Name: "p" + time.Now().Format("150405") + strings.Repeat("x", len(s.Store.View().ACLPolicies())), Rules: rules}})
 	return must(t, s, api.ACLTokenCreate, api.ACLTokenArgs{Token: api.ACLToken{ACLGrants: api.ACLGrants{Policies: []api.ACLLink{{ID: p.ID}}}}}).SecretID
 }
 
@@ -125,7 +125,7 @@ func TestWaitsEndWithTheToken(t *testing.T) {
 		}
 		synctest.Wait()
 		for _, p := range s.Store.View().ACLTokenBySecret(loses).Policies {
-			must(t, s, api.ACLPolicyDelete, api.ACLPolicyID{ID: p.ID})
+			must(t, s, api.ACLPolicyDelete, api.ACLID[api.ACLPolicy]{ID: p.ID})
 		}
 		must(t, s, api.LegacyDestroy, api.LegacyID{ID: dies})
 		must(t, s, api.KVPut, api.KVPutArgs{Key: "a", Value: []byte("2")})

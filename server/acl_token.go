@@ -23,6 +23,9 @@ const (
 // errNoToken is the documented answer to an accessor that no token has.
 var errNoToken = &api.Error{Kind: api.Denied, Msg: "token does not exist: ACL not found"}
 
+// errLoginClone keeps copies from outliving the auth method.
+var errLoginClone = &api.Error{Kind: api.Invalid, Msg: "Cannot clone a token that a login made"}
+
 // tokenCreate completes a new token.
 func (s *Server) tokenCreate(v *state.View, _ acl.Authorizer, q *api.ACLTokenArgs) (state.Command, error) {
 	t := q.Token
@@ -32,6 +35,9 @@ func (s *Server) tokenCreate(v *state.View, _ acl.Authorizer, q *api.ACLTokenArg
 		} else if err := checkID(what, *id); err != nil {
 			return nil, err
 		}
+	}
+	if t.AuthMethod != "" {
+		return nil, api.Errorf(api.Invalid, "Invalid Token: AuthMethod is set by logins alone, leave it out")
 	}
 	if v.ACLToken(t.AccessorID) != nil {
 		return nil, api.Errorf(api.Invalid, "Invalid Token: AccessorID is already in use")
@@ -134,8 +140,8 @@ func distinct(links []api.ACLLink) []api.ACLLink {
 }
 
 // tokenUpdate changes a token; what identifies it and its life stay.
-func (s *Server) tokenUpdate(v *state.View, _ acl.Authorizer, q *api.ACLTokenUpdateArgs) (state.Command, error) {
-	t := q.Token
+func (s *Server) tokenUpdate(v *state.View, _ acl.Authorizer, q *api.ACLUpdate[api.ACLToken]) (state.Command, error) {
+	t := q.New
 	if t.AccessorID != "" && t.AccessorID != q.ID {
 		return nil, api.Errorf(api.Invalid, "Token Accessor ID in URL and payload do not match")
 	}
@@ -149,10 +155,12 @@ func (s *Server) tokenUpdate(v *state.View, _ acl.Authorizer, q *api.ACLTokenUpd
 		return nil, api.Errorf(api.Invalid, "Cannot change expiration time")
 	case t.Local != old.Local:
 		return nil, api.Errorf(api.Invalid, "Cannot toggle local mode of %s", q.ID)
+	case t.AuthMethod != "" && t.AuthMethod != old.AuthMethod:
+		return nil, api.Errorf(api.Invalid, "Cannot change AuthMethod of %s", q.ID)
 	}
 	t.AccessorID, t.SecretID, t.CreateTime = old.AccessorID, old.SecretID, old.CreateTime
 	t.ExpirationTime, t.ExpirationTTL = old.ExpirationTime, 0
-	t.Legacy, t.Rules = false, ""
+	t.Legacy, t.Rules, t.AuthMethod = false, "", old.AuthMethod
 	return s.writeToken(v, t, state.ACLUpdate)
 }
 
@@ -163,6 +171,8 @@ func tokenClone(v *state.View, _ acl.Authorizer, q *api.ACLTokenCloneArgs) (stat
 		return nil, errNoToken
 	case old.AccessorID == acl.Anonymous:
 		return nil, api.Errorf(api.Invalid, "Cannot clone the anonymous token")
+	case old.AuthMethod != "":
+		return nil, errLoginClone
 	}
 	t := copyOf(old)
 	if q.Spec.Description != "" {
@@ -178,7 +188,7 @@ func copyOf(old *api.ACLToken) api.ACLToken {
 	return t
 }
 
-func tokenDelete(v *state.View, who acl.Authorizer, q *api.ACLTokenID) (state.Command, error) {
+func tokenDelete(v *state.View, who acl.Authorizer, q *api.ACLID[api.ACLToken]) (state.Command, error) {
 	if q.ID == acl.Anonymous {
 		return nil, api.Errorf(api.Invalid, "Delete operation not permitted on the anonymous token")
 	}
@@ -235,7 +245,8 @@ func tokenList(v *state.View, q *api.ACLTokensArgs) ([]*api.ACLToken, error) {
 		return id == "" || slices.ContainsFunc(links, func(l api.ACLLink) bool { return l.ID == id })
 	}
 	return keep(v.ACLTokens(), func(t *api.ACLToken) bool {
-		return linked(t.Policies, q.Policy) && linked(t.Roles, q.Role) && q.AuthMethod == "" &&
+		return linked(t.Policies, q.Policy) && linked(t.Roles, q.Role) &&
+			(q.AuthMethod == "" || strings.EqualFold(t.AuthMethod, q.AuthMethod)) &&
 			(q.ServiceName == "" || slices.ContainsFunc(t.ServiceIdentities, func(i api.ServiceIdentity) bool {
 				return strings.EqualFold(i.ServiceName, q.ServiceName)
 			}))

@@ -210,6 +210,11 @@ func (s *Server) led(ctx context.Context, req *api.Request, b *binding) (resp *a
 // admit checks that a request may be carried out by the holder of its token, as
 // far as this server's state knows them.
 func (s *Server) admit(req *api.Request) (acl.Authorizer, error) {
+	if about, ok := req.Args.(api.AboutToken); ok {
+		if err := about.SetToken(req.Token); err != nil {
+			return nil, err
+		}
+	}
 	who, err := s.Resolve(req.Token)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 
 	"curia/acl"
 	"curia/api"
+	"curia/bearer"
 	"curia/replica"
 	"curia/state"
 )
@@ -63,6 +64,7 @@ type Server struct {
 	places   placeKeeper
 	steady   steadiness
 	resolver *resolver // nil: ACLs are off
+	verifier *bearer.Verifier
 	figures  figures
 	indexes  leaderIndexes
 	changes  chan string // names of members that something happened to
@@ -92,6 +94,7 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 		shared:   newSharedResults(sharedBytes),
 		ttl:      newTTLKeeper(),
 		changes:  make(chan string, memberQueue),
+		verifier: bearer.NewVerifier(),
 		draining: make(chan struct{}),
 	}
 	s.indexes.settled.Ask = func() (uint64, error) { return s.askIndex(false) }

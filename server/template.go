@@ -75,8 +75,19 @@ func suffixOf(name, prefix string) string {
 	return strings.TrimPrefix(strings.ToLower(name), strings.ToLower(prefix))
 }
 
-// fill replaces every ${…} of a text; $${ stands for ${ itself.
+// fill replaces every ${…} of a text.
 func (b *blanks) fill(text string) (string, error) {
+	return interpolate(text, func(expr string) (string, error) {
+		if value, ok := b.value(expr); ok {
+			return value, nil
+		}
+		return "", api.Errorf(api.Invalid, "Invalid template %q: there is no ${%s}, only ${name.full}, ${name.prefix}, ${name.suffix}, ${match(N)} and ${agent.segment}", text, expr)
+	})
+}
+
+// interpolate replaces every ${…} of a text by what the expression in it stands
+// for; $${ stands for ${ itself.
+func interpolate(text string, value func(expr string) (string, error)) (string, error) {
 	if !strings.Contains(text, "${") {
 		return text, nil
 	}
@@ -97,14 +108,14 @@ func (b *blanks) fill(text string) (string, error) {
 		if !closed {
 			return "", api.Errorf(api.Invalid, "Invalid template %q: ${ without }", text)
 		}
-		value, ok := b.value(strings.TrimSpace(expr))
-		if !ok {
-			return "", api.Errorf(api.Invalid, "Invalid template %q: there is no ${%s}, only ${name.full}, ${name.prefix}, ${name.suffix}, ${match(N)} and ${agent.segment}", text, expr)
+		filled, err := value(strings.TrimSpace(expr))
+		if err != nil {
+			return "", err
 		}
-		if out.Len()+len(value) > longestFilled {
+		if out.Len()+len(filled) > longestFilled {
 			return "", api.Errorf(api.Invalid, "Invalid template: filled in, a text is longer than %d bytes", longestFilled)
 		}
-		out.WriteString(value)
+		out.WriteString(filled)
 		rest = next
 	}
 	return out.String(), nil

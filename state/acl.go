@@ -21,6 +21,12 @@ var (
 	_, aclTokensRole = aclTokens.by(func(out [][]byte, t *api.ACLToken) [][]byte {
 		return linkKeys(out, t.Roles, t.AccessorID)
 	})
+	_, aclTokensMethod = aclTokens.by(func(out [][]byte, t *api.ACLToken) [][]byte {
+		if t.AuthMethod == "" {
+			return out
+		}
+		return append(out, join(fold(t.AuthMethod), t.AccessorID))
+	})
 	// aclTokensExpiry finds the tokens that expire, the first one first.
 	_, aclTokensExpiry = aclTokens.by(func(out [][]byte, t *api.ACLToken) [][]byte {
 		if t.ExpirationTime == nil {

@@ -51,7 +51,7 @@ func (w words) aclCommand(now time.Time) Command {
 	case "role delete":
 		return &ACLRoleDelete{ID: w.text("id")}
 	}
-	return nil
+	return w.methodCommand(how, now)
 }
 
 // aclQuery answers the queries of ACLs.
@@ -115,7 +115,7 @@ func showLinks(links []api.ACLLink) string {
 
 func showToken(t *api.ACLToken) string {
 	return line(t.AccessorID, "secret="+t.SecretID, maybe("policies", showLinks(t.Policies)), maybe("roles", showLinks(t.Roles)),
-		maybe("rules", t.Rules), since(t.CreateIndex, t.ModifyIndex))
+		maybe("rules", t.Rules), maybe("method", t.AuthMethod), since(t.CreateIndex, t.ModifyIndex))
 }
 
 func showPolicy(p *api.ACLPolicy) string {

@@ -38,6 +38,12 @@ var commands = map[byte]reflect.Type{
 	35: reflect.TypeFor[ACLRoleDelete](),
 	36: reflect.TypeFor[ACLBootstrap](),
 	37: reflect.TypeFor[LegacyTokenSet](),
+
+	40: reflect.TypeFor[AuthMethodSet](),
+	41: reflect.TypeFor[AuthMethodDelete](),
+	42: reflect.TypeFor[BindingRuleSet](),
+	43: reflect.TypeFor[BindingRuleDelete](),
+	44: reflect.TypeFor[ACLLogin](),
 }
 
 var commandNumbers = func() map[reflect.Type]byte {

@@ -36,6 +36,9 @@ func furnished(t testing.TB) *stage {
 		"policy set id=p1 name=p1",
 		"role set id=r1 name=r1 policies=p1",
 		"token bootstrap id=t1 secret=t1 policies=p1 roles=r1 for=1h",
+		"method set name=m1 type=jwt",
+		"method set name=m2 type=jwt",
+		"rule set id=b1 method=m1 bind=r1",
 	} {
 		if _, err := s.line(l, nil); err != nil {
 			t.Fatal(err)
@@ -94,6 +97,14 @@ func TestFailuresLeaveNothing(t *testing.T) {
 		{"txn", `check set node=n1 id="a\x00" status=passing`},
 		{`config set kind=mesh name="a\x00b"`},
 		{"txn", "node delete node=n1", "kv check-index key=a/b index=1"},
+		{"method set name=M1 type=jwt"},
+		{"method set name=m1 type=other update"},
+		{"method set name=none type=jwt update"},
+		{"rule set id=b2 method=none bind=r1"},
+		{"rule set id=b2 method=m1 bind=r1 update"},
+		{"rule set id=b1 method=m2 bind=r1 update"},
+		{"login id=t2 secret=t2 method=none made=1"},
+		{"login id=t2 secret=t2 method=m1 made=1"},
 	}
 	for _, c := range failing {
 		t.Run(c[0], func(t *testing.T) {

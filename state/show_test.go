@@ -150,6 +150,10 @@ func showOutcome(o Outcome) []string {
 		return []string{showPolicy(v)}
 	case *api.ACLRole:
 		return []string{showRole(v)}
+	case *api.ACLAuthMethod:
+		return []string{showMethod(v)}
+	case *api.ACLBindingRule:
+		return []string{showRule(v)}
 	case api.LegacyID:
 		return []string{v.ID}
 	case api.SessionID:

@@ -19,7 +19,7 @@ type words struct {
 // verbs of two words; all others have one.
 var twoWords = map[string]bool{
 	"kv": true, "session": true, "node": true, "service": true, "check": true, "query": true, "autopilot": true, "coordinate": true, "config": true,
-	"token": true, "policy": true, "role": true,
+	"token": true, "policy": true, "role": true, "method": true, "rule": true,
 }
 
 // parseWords splits a line at blanks. Values in quotes may hold blanks and
@@ -310,6 +310,9 @@ func query(v *View, w words) (rows []string, ok bool) {
 			return show(v.ChecksOfService(w.text("service")), showCheck), true
 		}
 		return show(v.ChecksInState(w.text("state")), showCheck), true
+	}
+	if rows, ok := methodQuery(v, w); ok {
+		return rows, ok
 	}
 	if rows, ok := aclQuery(v, w); ok {
 		return rows, true

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"curia/api"
@@ -19,57 +22,88 @@ func grantFlags(more ...flagFunc) []flagFunc {
 	}, more...)
 }
 
-// links takes over flags about links, which take the place of all of its kind
-// that were there.
+// appendFlags add to what a token may do.
+var appendFlags = []flagFunc{
+	listFlag("append-policy-id", "`ID` of a policy to add. May be repeated."),
+	listFlag("append-policy-name", "`NAME` of a policy to add. May be repeated."),
+	listFlag("append-role-id", "`ID` of a role to add. May be repeated."),
+	listFlag("append-role-name", "`NAME` of a role to add. May be repeated."),
+	listFlag("append-service-identity", "`NAME[:DC[,DC…]]` of a service to register, to add. May be repeated."),
+	listFlag("append-node-identity", "`NAME:DC` of a node to register, to add. May be repeated."),
+	listFlag("append-templated-policy", "`TEMPLATE[:NAME]` to fill in, to add. May be repeated."),
+}
+
+// links takes over flags about links. Those without append- take the place of
+// all of its kind that were there.
 func (c *call) links(to *[]api.ACLLink, kind string) {
-	if !c.IsSet(kind+"-id") && !c.IsSet(kind+"-name") {
-		return
+	if c.IsSet(kind+"-id") || c.IsSet(kind+"-name") {
+		*to = nil
 	}
-	*to = nil
-	for _, id := range c.StringSlice(kind + "-id") {
-		*to = append(*to, api.ACLLink{ID: id})
+	for _, flag := range []string{kind, "append-" + kind} {
+		for _, id := range c.StringSlice(flag + "-id") {
+			*to = append(*to, api.ACLLink{ID: id})
+		}
+		for _, name := range c.StringSlice(flag + "-name") {
+			*to = append(*to, api.ACLLink{Name: name})
+		}
 	}
-	for _, name := range c.StringSlice(kind + "-name") {
-		*to = append(*to, api.ACLLink{Name: name})
+}
+
+// identities takes over flags about things that read makes of a text, in the same
+// way. What is there already is not added again.
+func identities[T any](c *call, to *[]T, flag string, read func(text string) (T, error)) error {
+	if c.IsSet(flag) {
+		*to = nil
 	}
+	for _, text := range append(c.StringSlice(flag), c.StringSlice("append-"+flag)...) {
+		one, err := read(text)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(*to, func(other T) bool { return reflect.DeepEqual(other, one) }) {
+			*to = append(*to, one)
+		}
+	}
+	return nil
 }
 
 // grants takes over the flags about permissions.
 func (c *call) grants(g *api.ACLGrants) error {
 	c.links(&g.Policies, "policy")
-	if c.IsSet("service-identity") {
-		g.ServiceIdentities = nil
+	return errors.Join(
+		identities(c, &g.ServiceIdentities, "service-identity", serviceIdentity),
+		identities(c, &g.NodeIdentities, "node-identity", nodeIdentity),
+		identities(c, &g.TemplatedPolicies, "templated-policy", templatedPolicy),
+	)
+}
+
+// serviceIdentity reads NAME[:DC[,DC…]].
+func serviceIdentity(text string) (api.ServiceIdentity, error) {
+	name, rest, _ := strings.Cut(text, ":")
+	i := api.ServiceIdentity{ServiceName: name}
+	if rest != "" {
+		i.Datacenters = strings.Split(rest, ",")
 	}
-	for _, text := range c.StringSlice("service-identity") {
-		name, rest, _ := strings.Cut(text, ":")
-		i := api.ServiceIdentity{ServiceName: name}
-		if rest != "" {
-			i.Datacenters = strings.Split(rest, ",")
-		}
-		g.ServiceIdentities = append(g.ServiceIdentities, i)
+	return i, nil
+}
+
+// nodeIdentity reads NAME:DC.
+func nodeIdentity(text string) (api.NodeIdentity, error) {
+	name, datacenter, ok := strings.Cut(text, ":")
+	if !ok {
+		return api.NodeIdentity{}, fmt.Errorf("node identity %q is not NAME:DC", text)
 	}
-	if c.IsSet("node-identity") {
-		g.NodeIdentities = nil
+	return api.NodeIdentity{NodeName: name, Datacenter: datacenter}, nil
+}
+
+// templatedPolicy reads TEMPLATE[:NAME].
+func templatedPolicy(text string) (api.TemplatedPolicy, error) {
+	template, name, _ := strings.Cut(text, ":")
+	p := api.TemplatedPolicy{TemplateName: template}
+	if name != "" {
+		p.TemplateVariables = &api.TemplateVariables{Name: name}
 	}
-	for _, text := range c.StringSlice("node-identity") {
-		name, datacenter, ok := strings.Cut(text, ":")
-		if !ok {
-			return fmt.Errorf("node identity %q is not NAME:DC", text)
-		}
-		g.NodeIdentities = append(g.NodeIdentities, api.NodeIdentity{NodeName: name, Datacenter: datacenter})
-	}
-	if c.IsSet("templated-policy") {
-		g.TemplatedPolicies = nil
-	}
-	for _, text := range c.StringSlice("templated-policy") {
-		template, name, _ := strings.Cut(text, ":")
-		p := api.TemplatedPolicy{TemplateName: template}
-		if name != "" {
-			p.TemplateVariables = &api.TemplateVariables{Name: name}
-		}
-		g.TemplatedPolicies = append(g.TemplatedPolicies, p)
-	}
-	return nil
+	return p, nil
 }
 
 // printLinks prints links under a heading.

@@ -73,7 +73,7 @@ Example:
 				}
 				id = p.ID
 			}
-			if _, err := api.Call(ctx, agent, api.ACLPolicyDelete, api.ACLPolicyID{ID: id}); err != nil {
+			if _, err := api.Call(ctx, agent, api.ACLPolicyDelete, api.ACLID[api.ACLPolicy]{ID: id}); err != nil {
 				return fmt.Errorf("delete policy %q: %w", id, err)
 			}
 			c.printf("Policy %q deleted successfully\n", id)
@@ -122,7 +122,7 @@ func findPolicy(ctx context.Context, c *call, agent *client.Client) (*api.ACLPol
 	var err error
 	switch id, name := c.String("id"), c.String("name"); {
 	case id != "":
-		p, err = api.Call(ctx, agent, api.ACLPolicyRead, api.ACLPolicyID{ID: id})
+		p, err = api.Call(ctx, agent, api.ACLPolicyRead, api.ACLID[api.ACLPolicy]{ID: id})
 	case name != "":
 		p, err = api.Call(ctx, agent, api.ACLPolicyReadName, api.ACLName{Name: name})
 	default:
@@ -164,7 +164,7 @@ func policyCreate(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	made, err := api.Call(ctx, agent, api.ACLPolicyCreate, api.ACLPolicyArgs{Policy: p})
+	made, err := api.Call(ctx, agent, api.ACLPolicyCreate, api.ACLCreate[api.ACLPolicy]{New: p})
 	if err != nil {
 		return fmt.Errorf("create policy %q: %w", p.Name, err)
 	}
@@ -183,7 +183,7 @@ func policyUpdate(ctx context.Context, c *call) error {
 	if err := c.policyFlags(p); err != nil {
 		return err
 	}
-	made, err := api.Call(ctx, agent, api.ACLPolicyUpdate, api.ACLPolicyUpdateArgs{ACLPolicyID: api.ACLPolicyID{ID: p.ID}, Policy: *p})
+	made, err := api.Call(ctx, agent, api.ACLPolicyUpdate, api.ACLUpdate[api.ACLPolicy]{ACLID: api.ACLID[api.ACLPolicy]{ID: p.ID}, New: *p})
 	if err != nil {
 		return fmt.Errorf("update policy %q: %w", p.ID, err)
 	}

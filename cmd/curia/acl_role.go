@@ -66,7 +66,7 @@ Example:
 			if err != nil {
 				return err
 			}
-			if _, err := api.Call(ctx, agent, api.ACLRoleDelete, api.ACLRoleID{ID: r.ID}); err != nil {
+			if _, err := api.Call(ctx, agent, api.ACLRoleDelete, api.ACLID[api.ACLRole]{ID: r.ID}); err != nil {
 				return fmt.Errorf("delete role %q: %w", r.ID, err)
 			}
 			c.printf("Role %q deleted successfully\n", r.ID)
@@ -107,7 +107,7 @@ func findRole(ctx context.Context, c *call, agent *client.Client) (*api.ACLRole,
 	var err error
 	switch id, name := c.String("id"), c.String("name"); {
 	case id != "":
-		r, err = api.Call(ctx, agent, api.ACLRoleRead, api.ACLRoleID{ID: id})
+		r, err = api.Call(ctx, agent, api.ACLRoleRead, api.ACLID[api.ACLRole]{ID: id})
 	case name != "":
 		r, err = api.Call(ctx, agent, api.ACLRoleReadName, api.ACLName{Name: name})
 	default:
@@ -139,7 +139,7 @@ func roleCreate(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	made, err := api.Call(ctx, agent, api.ACLRoleCreate, api.ACLRoleArgs{Role: r})
+	made, err := api.Call(ctx, agent, api.ACLRoleCreate, api.ACLCreate[api.ACLRole]{New: r})
 	if err != nil {
 		return fmt.Errorf("create role %q: %w", r.Name, err)
 	}
@@ -158,7 +158,7 @@ func roleUpdate(ctx context.Context, c *call) error {
 	if err := c.roleFlags(r); err != nil {
 		return err
 	}
-	made, err := api.Call(ctx, agent, api.ACLRoleUpdate, api.ACLRoleUpdateArgs{ACLRoleID: api.ACLRoleID{ID: r.ID}, Role: *r})
+	made, err := api.Call(ctx, agent, api.ACLRoleUpdate, api.ACLUpdate[api.ACLRole]{ACLID: api.ACLID[api.ACLRole]{ID: r.ID}, New: *r})
 	if err != nil {
 		return fmt.Errorf("update role %q: %w", r.ID, err)
 	}

@@ -55,14 +55,14 @@ Example:
 		name: "acl token update", asks: true,
 		line: "Change a token.",
 		help: `What no flag names stays as it is. Flags about links take the place of all links
-of that kind.
+of that kind; those that begin with append- add to them.
 
 Example:
 
-    $ curia acl token update -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -policy-name=web`,
-		flags: flags(grantFlags(
+    $ curia acl token update -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -append-policy-name=web`,
+		flags: flags(append(grantFlags(
 			listFlag("role-id", "`ID` of a role. May be repeated."), listFlag("role-name", "`NAME` of a role. May be repeated."),
-			accessorFlag, formatFlag)...),
+			accessorFlag, formatFlag), appendFlags...)...),
 		run: tokenUpdate,
 	},
 	{
@@ -200,7 +200,7 @@ func tokenRead(ctx context.Context, c *call) error {
 		t, err = api.Call(ctx, agent, api.ACLTokenSelf, api.ACLSelfArgs{})
 	case id != "":
 		var read *api.ACLTokenExpanded
-		if read, err = api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLTokenID: api.ACLTokenID{ID: id}}); err == nil {
+		if read, err = api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: api.ACLID[api.ACLToken]{ID: id}}); err == nil {
 			t = &read.ACLToken
 		}
 	default:
@@ -213,7 +213,7 @@ func tokenRead(ctx context.Context, c *call) error {
 }
 
 func tokenUpdate(ctx context.Context, c *call) error {
-	id := api.ACLTokenID{ID: c.String("accessor-id")}
+	id := api.ACLID[api.ACLToken]{ID: c.String("accessor-id")}
 	if id.ID == "" {
 		return errWhichToken
 	}
@@ -221,14 +221,14 @@ func tokenUpdate(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	t, err := api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLTokenID: id})
+	t, err := api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: id})
 	if err != nil {
 		return fmt.Errorf("read token %q: %w", id.ID, err)
 	}
 	if err := c.tokenFlags(&t.ACLToken); err != nil {
 		return err
 	}
-	made, err := api.Call(ctx, agent, api.ACLTokenUpdate, api.ACLTokenUpdateArgs{ACLTokenID: id, Token: t.ACLToken})
+	made, err := api.Call(ctx, agent, api.ACLTokenUpdate, api.ACLUpdate[api.ACLToken]{ACLID: id, New: t.ACLToken})
 	if err != nil {
 		return fmt.Errorf("update token %q: %w", id.ID, err)
 	}
@@ -236,7 +236,7 @@ func tokenUpdate(ctx context.Context, c *call) error {
 }
 
 func tokenClone(ctx context.Context, c *call) error {
-	args := api.ACLTokenCloneArgs{ACLTokenID: api.ACLTokenID{ID: c.String("accessor-id")}}
+	args := api.ACLTokenCloneArgs{ACLID: api.ACLID[api.ACLToken]{ID: c.String("accessor-id")}}
 	if args.ID == "" {
 		return errWhichToken
 	}
@@ -261,7 +261,7 @@ func tokenDelete(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if _, err := api.Call(ctx, agent, api.ACLTokenDelete, api.ACLTokenID{ID: id}); err != nil {
+	if _, err := api.Call(ctx, agent, api.ACLTokenDelete, api.ACLID[api.ACLToken]{ID: id}); err != nil {
 		return fmt.Errorf("delete token %q: %w", id, err)
 	}
 	c.printf("Token %q deleted successfully\n", id)
@@ -292,6 +292,9 @@ func (c *call) printToken(t *api.ACLToken) {
 		t.AccessorID, t.SecretID, t.Description, t.Local, t.CreateTime.Format(time.RFC3339))
 	if t.ExpirationTime != nil {
 		c.printf("Expiration Time:  %s\n", t.ExpirationTime.Format(time.RFC3339))
+	}
+	if t.AuthMethod != "" {
+		c.printf("Auth Method:      %s\n", t.AuthMethod)
 	}
 	c.printGrants(&t.ACLGrants)
 	c.printLinks("Roles", t.Roles)

@@ -47,6 +47,8 @@ func flags(some ...flagFunc) func() []cli.Flag {
 // groups are the first words of commands that have two or more.
 var groups = []struct{ name, line string }{
 	{"acl", "Look after tokens, policies and roles."},
+	{"acl auth-method", "Look after auth methods, with which tokens are got by logging in."},
+	{"acl binding-rule", "Look after what those may do who log in."},
 	{"acl policy", "Look after policies."},
 	{"acl role", "Look after roles."},
 	{"acl token", "Look after tokens."},
@@ -71,8 +73,8 @@ func commands() []command {
 	for _, some := range [][]command{
 		agentCommands, kvCommands, catalogCommands, clusterCommands, localCommands, poolCommands, eventCommands,
 		operatorCommands, keyringCommands, rttCommands, configCommands, sessionCommands, snapshotCommands, toolCommands,
-		lockCommands, watchCommands, monitorCommands, execCommands, debugCommands,
-		aclTokenCommands, aclPolicyCommands, aclRoleCommands, tlsCommands,
+		lockCommands, watchCommands, monitorCommands, execCommands, debugCommands, tlsCommands,
+		aclTokenCommands, aclPolicyCommands, aclRoleCommands, aclMethodCommands, aclRuleCommands, loginCommands,
 	} {
 		out = append(out, some...)
 	}

@@ -141,7 +141,7 @@ func (n *node) httpServer(cfg *config.Config) (*httpFace, error) {
 	if cfg.ACL.Enabled {
 		hc.DefaultPolicy = cfg.ACL.DefaultPolicy
 	} else {
-		hc.Off = []string{"/v1/acl/", "/v1/agent/token/"}
+		hc.Off = []string{"/v1/acl/", "/v1/agent/token/", "/v1/internal/acl/"}
 	}
 	hc.Raw = map[*api.Op]httpapi.RawFunc{
 		api.SnapshotSave.Op:    n.saveSnapshot,

@@ -1,0 +1,47 @@
+package api
+
+// hasID is a noun of the ACLs that requests name by an ID. idName says what to
+// call the ID when it is missing.
+type hasID interface{ idName() string }
+
+func (ACLToken) idName() string  { return "token AccessorID" }
+func (ACLPolicy) idName() string { return "policy ID" }
+func (ACLRole) idName() string   { return "role ID" }
+
+// ACLID names one T by its ID.
+type ACLID[T hasID] struct {
+	ID string `path:"id"`
+}
+
+// Validate wants an ID.
+func (a *ACLID[T]) Validate() error {
+	if a.ID == "" {
+		var noun T
+		return Errorf(Invalid, "Missing %s", noun.idName())
+	}
+	return nil
+}
+
+// ACLCreate makes a T; its ID must not be given.
+type ACLCreate[T any] struct {
+	New T `body:"json"`
+}
+
+// ACLUpdate puts another T in the place of the one with an ID.
+type ACLUpdate[T hasID] struct {
+	ACLID[T]
+	New T `body:"json"`
+}
+
+// ACLName names a policy, a role or a template.
+type ACLName struct {
+	Name string `path:"name"`
+}
+
+// Validate wants a name.
+func (a *ACLName) Validate() error {
+	if a.Name == "" {
+		return Errorf(Invalid, "Missing name")
+	}
+	return nil
+}
