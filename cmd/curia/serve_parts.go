@@ -138,7 +138,8 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 		api.AgentMonitor.Op:    n.monitor,
 	}
 	hc.Observe = n.metrics.Observe
-	handler := http.Handler(httpapi.New(hc, n.agent, n.log))
+	answers := httpapi.New(hc, n.agent, n.log)
+	handler := http.Handler(answers)
 	if cfg.Log.EnableDebug {
 		handler = withProfiles(handler)
 	}
@@ -147,6 +148,7 @@ func (n *node) httpServer(cfg *config.Config) (*http.Server, error) {
 		MaxHeaderBytes: cfg.HTTP.MaxHeaderBytes, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 	srv.RegisterOnShutdown(n.tee().stop)
+	srv.RegisterOnShutdown(answers.Drain)
 	return srv, nil
 }
 
