@@ -157,9 +157,9 @@ func (a *Agent) eventList(ctx context.Context, who caller, req *api.Request) (*a
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for waiting := true; ; {
+	for may, waiting := who.Authorizer, true; ; {
 		all, changed := a.events.latest()
-		resp, err := a.selectEvents(all, q, who.Authorizer)
+		resp, err := a.selectEvents(all, q, may)
 		if err != nil || resp.Index != req.MinIndex || !waiting {
 			return resp, err
 		}
@@ -171,6 +171,10 @@ func (a *Agent) eventList(ctx context.Context, who caller, req *api.Request) (*a
 			waiting = false
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		}
+		// The token may have lost its permissions while the query waited.
+		if may, err = a.admit(req); err != nil {
+			return nil, err
 		}
 	}
 }

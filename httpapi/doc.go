@@ -2,8 +2,8 @@
 // answers into bytes.
 //
 // Owns. Routes derived from api.Ops(); decoding of paths, queries and bodies;
-// encoding, headers, compression; the map from error kinds to statuses; limits
-// on bodies; the OpenAPI document.
+// encoding, headers, compression; streams of the answers to blocking queries; the
+// map from error kinds to statuses; limits on bodies; the OpenAPI document.
 //
 // Never. It knows no noun and decides nothing about the state.
 //
@@ -11,5 +11,6 @@
 // be used concurrently.
 //
 // Promises. Whatever comes in, the answer is a documented status; a panic
-// below is a 500 and one line in the log. Nothing is read beyond its limit.
+// below is a 500 and one line in the log. Nothing is read beyond its limit, and
+// nothing is queued for the reader of a stream.
 package httpapi

@@ -31,6 +31,21 @@ var (
 	consistencyText = [...][]string{{"leader"}, {"consistent"}, {"stale"}}
 )
 
+// tellMeta says what the answer to a verb tells about itself; without an answer
+// nothing.
+func tellMeta(h http.Header, op *api.Op, resp *api.Response) {
+	switch {
+	case resp == nil:
+	case op.Kind == api.KindRead && !op.Bare:
+		SetMeta(h, &resp.Meta)
+	case op.Blocks:
+		setIndex(h, &resp.Meta)
+	case resp.KnownLeader:
+		h["X-Consul-Knownleader"] = trueValue
+		h["X-Consul-Lastcontact"] = millis(resp.LastContact)
+	}
+}
+
 // SetMeta says in the X-Consul-… headers what an answer tells about itself.
 func SetMeta(h http.Header, m *api.Meta) {
 	setIndex(h, m)

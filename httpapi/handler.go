@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -44,6 +45,8 @@ type Handler struct {
 	log    *slog.Logger
 	routes *routes
 	policy []string // value of X-Consul-Default-ACL-Policy
+	open   context.Context
+	drain  context.CancelFunc // ends open, and all streams with it
 }
 
 // defaultMaxValue is the documented limit of values and transactions.
@@ -72,6 +75,7 @@ func New(cfg Config, caller api.Caller, log *slog.Logger) *Handler {
 	}
 	h := &Handler{cfg: cfg, caller: caller, log: log, routes: newRoutes(api.Ops()), policy: policy}
 	h.SetRules(cfg.Rules)
+	h.open, h.drain = context.WithCancel(context.Background())
 	return h
 }
 
@@ -141,8 +145,13 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 func (h *Handler) call(w http.ResponseWriter, r *http.Request, op *boundOp, params []string, q *query) error {
 	began := time.Now()
 	status := http.StatusOK
+	var as framing
 	if h.cfg.Observe != nil {
-		defer func() { h.cfg.Observe(op.Op, time.Since(began), status) }()
+		defer func() {
+			if as == nil { // how long a stream goes on says nothing
+				h.cfg.Observe(op.Op, time.Since(began), status)
+			}
+		}()
 	}
 	if r.ContentLength != 0 && op.Kind != api.KindRaw {
 		// Who sends a part of a body and no more must not hold a request for ever.
@@ -157,18 +166,17 @@ func (h *Handler) call(w http.ResponseWriter, r *http.Request, op *boundOp, para
 			return nil
 		}
 	}
+	if err == nil {
+		as, err = accepted(r, op.Op)
+	}
+	if as != nil {
+		return h.stream(w, r, as, req, began)
+	}
 	var resp *api.Response
 	if err == nil {
 		resp, err = h.caller.Call(r.Context(), req)
 	}
-	if resp != nil && op.Kind == api.KindRead && !op.Bare {
-		SetMeta(w.Header(), &resp.Meta)
-	} else if resp != nil && op.Blocks {
-		setIndex(w.Header(), &resp.Meta)
-	} else if resp != nil && resp.KnownLeader {
-		w.Header()["X-Consul-Knownleader"] = trueValue
-		w.Header()["X-Consul-Lastcontact"] = millis(resp.LastContact)
-	}
+	tellMeta(w.Header(), op.Op, resp)
 	if err != nil {
 		status = statusOf(err)
 		return err

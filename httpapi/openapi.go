@@ -96,8 +96,14 @@ func operation(op *api.Op, schemas *schemaSet) object {
 		params = append(params, queryParameter(name, object{"type": "string"}))
 	}
 	o["parameters"] = params
+	answer := object{"application/json": object{"schema": schemas.of(op.Result)}}
+	if streamable(op) {
+		for _, as := range []framing{serverSentEvents{}, jsonLines{}} {
+			answer[as.media()] = object{"schema": object{"type": "string", "description": "A stream: one event for the answer of now and for each change."}}
+		}
+	}
 	o["responses"] = object{
-		"200":     object{"description": "The answer.", "content": object{"application/json": object{"schema": schemas.of(op.Result)}}},
+		"200":     object{"description": "The answer.", "content": answer},
 		"default": object{"description": "An error; the body is its text.", "content": object{"text/plain": object{"schema": object{"type": "string"}}}},
 	}
 	return o

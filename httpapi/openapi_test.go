@@ -30,7 +30,7 @@ type document struct {
 		OperationID string
 		Description string
 		Parameters  []struct{ Name, In string }
-		Responses   map[string]any
+		Responses   map[string]struct{ Content map[string]any }
 	}
 	Components struct {
 		Schemas map[string]*struct{ Properties map[string]any }
@@ -50,8 +50,14 @@ func TestOpenAPIDescribesEveryVerb(t *testing.T) {
 	ids := map[string]bool{}
 	for _, op := range api.Ops() {
 		got, ok := doc.Paths[op.Path][strings.ToLower(op.Method)]
-		if !ok || !strings.Contains(got.Description, op.Doc) || got.Responses["200"] == nil {
+		if !ok || !strings.Contains(got.Description, op.Doc) || got.Responses["200"].Content == nil {
 			t.Errorf("%s: got %+v under %s %s; want its documentation %q and a 200", op.Name, got, op.Method, op.Path, op.Doc)
+		}
+		for _, media := range []string{sse, ndjson} {
+			waits := op.Kind == api.KindRead && !op.Bare || op.Blocks
+			if _, ok := got.Responses["200"].Content[media]; ok != waits {
+				t.Errorf("%s: a stream as %s: %t; want %t", op.Name, media, ok, waits)
+			}
 		}
 		ids[got.OperationID] = true
 		named := map[string]bool{}

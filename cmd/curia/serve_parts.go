@@ -158,6 +158,7 @@ func (n *node) httpServer(cfg *config.Config) (*httpFace, error) {
 		MaxHeaderBytes: cfg.HTTP.MaxHeaderBytes, ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
 	}
 	srv.RegisterOnShutdown(n.tee().stop)
+	srv.RegisterOnShutdown(face.Drain)
 	return &httpFace{srv, face}, nil
 }
 

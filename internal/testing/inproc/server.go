@@ -188,8 +188,12 @@ func (s *Server) permitted(text string) httpapi.RawFunc {
 	}
 }
 
-// Drain ends the waits of blocking queries. It may be called more than once.
-func (s *Server) Drain() { s.drained.Do(s.Server.Drain) }
+// Drain ends streams and the waits of blocking queries. It may be called more
+// than once.
+func (s *Server) Drain() {
+	s.Handler.Drain()
+	s.drained.Do(s.Server.Drain)
+}
 
 // Stop ends the server and returns when nothing of it is left. It may be
 // called more than once.
