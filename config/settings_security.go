@@ -108,7 +108,7 @@ func tlsSettings() []Setting {
 		rows = append(rows, tlsListenerSettings(group)...)
 	}
 	return append(rows,
-		Setting{Key: "tls.internal_rpc.verify_server_hostname", Aliases: []string{"verify_server_hostname", "tls.defaults.verify_server_hostname"}, Reload: true, Status: Accepted, field: func(c *Config) any { return &c.TLS.InternalRPC.VerifyServerHostname }, Doc: "Servers must have a certificate for `server.<datacenter>.<domain>`."},
+		Setting{Key: "tls.internal_rpc.verify_server_hostname", Aliases: []string{"verify_server_hostname", "tls.defaults.verify_server_hostname"}, Reload: true, field: func(c *Config) any { return &c.TLS.InternalRPC.VerifyServerHostname }, Doc: "Servers must have a certificate for `server.<datacenter>.<domain>`."},
 		Setting{Key: "tls.grpc.use_auto_cert", Reload: true, Status: Accepted, field: func(c *Config) any { return &c.TLS.GRPC.UseAutoCert }, Doc: "Serve gRPC with the certificate from auto_encrypt."},
 	)
 }
@@ -135,10 +135,9 @@ func tlsListenerSettings(group string) []Setting {
 	return rows
 }
 
-// tlsStatus: HTTPS has certificates; the server port and gRPC have none yet,
-// and agents connect to nobody over HTTPS.
+// tlsStatus: there is no gRPC for proxies, and agents connect to nobody over HTTPS.
 func tlsStatus(group, key string) Status {
-	if group == "grpc" || group == "internal_rpc" || key == "verify_outgoing" {
+	if group == "grpc" || group == "https" && key == "verify_outgoing" {
 		return Accepted
 	}
 	return Effective

@@ -95,7 +95,7 @@ func parseUint(q *query, name string) (uint64, error) {
 
 // decode makes the call that a request asks for.
 func (h *Handler) decode(r *http.Request, op *boundOp, params []string, q *query) (*api.Request, error) {
-	req := &api.Request{Op: op.Op, Token: token(r, q)}
+	req := &api.Request{Op: op.Op, Token: token(r, q), JSON: true}
 	if err := tenancy(r, q); err != nil {
 		return nil, err
 	}

@@ -82,7 +82,7 @@ func TestDecodedRequests(t *testing.T) {
 			continue
 		}
 		got := *rec.last
-		got.Op = nil
+		got.Op, c.want.JSON = nil, true
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s %s (-want +got)\n%s", c.method, c.target, diff)
 		}

@@ -101,6 +101,9 @@ func strays(v *state.View, members []*api.Member) []string {
 func nodeOf(cfg Config, m *api.Member, known *api.Node) *api.Node {
 	if strings.EqualFold(m.Name, cfg.Self.Node) {
 		self := cfg.Self
+		if known != nil {
+			self.Meta = known.Meta // a reload may have changed it
+		}
 		return &self
 	}
 	n := &api.Node{ID: m.Tags[tagID], Node: m.Name, Address: m.Addr, Datacenter: cfg.Datacenter}

@@ -50,7 +50,7 @@ func TestReconcileAlone(t *testing.T) {
 		{"another name for the ID", []state.Command{self(func(r *state.Register) { r.Node.Node = "old" })}, true},
 		{"no ID", []state.Command{self(func(r *state.Register) { r.Node.ID = "" })}, true},
 		{"another address", []state.Command{self(func(r *state.Register) { r.Node.Address = "10.0.0.9" })}, true},
-		{"other metadata", []state.Command{self(func(r *state.Register) { r.Node.Meta = nil })}, true},
+		{"other metadata, which is the agent's", []state.Command{self(func(r *state.Register) { r.Node.Meta = nil })}, false},
 		{"other addresses", []state.Command{self(func(r *state.Register) { r.Node.TaggedAddresses = map[string]string{"lan": "x"} })}, true},
 		{"no service", []state.Command{self(func(r *state.Register) { r.Service = nil })}, true},
 		{"another port", []state.Command{self(func(r *state.Register) { r.Service.Port = 1 })}, true},

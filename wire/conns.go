@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -123,7 +124,7 @@ func (c *Conns) open(ctx context.Context, at peer) (net.Conn, error) {
 		conf = c.security.Dial(at.datacenter)
 	}
 	if conf == nil {
-		return conn, nil
+		return &plainConn{Conn: conn}, nil
 	}
 	secured := tls.Client(conn, conf)
 	if err := secured.HandshakeContext(ctx); err != nil {
@@ -134,6 +135,25 @@ func (c *Conns) open(ctx context.Context, at peer) (net.Conn, error) {
 		return nil, fmt.Errorf("TLS handshake with %s: %w", at.address, err)
 	}
 	return secured, nil
+}
+
+// plainConn is a connection without TLS. It says what may be wrong when the other
+// side ends it without a word.
+type plainConn struct {
+	net.Conn
+	heard bool // something was read; used by its one reader
+}
+
+var errEnded = errors.New("it ended the connection: if it demands TLS, set verify_outgoing, ca_file, cert_file and key_file here")
+
+// Read implements net.Conn.
+func (c *plainConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.heard = c.heard || n > 0
+	if !c.heard && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+		return n, errEnded
+	}
+	return n, err
 }
 
 // DialLog opens a stream for the replicated log to a server of this agent's

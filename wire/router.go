@@ -28,6 +28,7 @@ type Router struct {
 	hold       time.Duration
 
 	mu      sync.Mutex
+	relay   bool                // see Relay
 	servers map[string][]Server // by datacenter; the first is asked first
 }
 
@@ -196,6 +197,24 @@ const (
 	retryMax = 500 * time.Millisecond
 )
 
+// Relay lets the servers of this datacenter pass on what is for others: a client
+// agent knows no others.
+func (r *Router) Relay() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.relay = true
+}
+
+// through gives the datacenter whose servers are asked for another.
+func (r *Router) through(datacenter string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.relay {
+		return r.datacenter
+	}
+	return datacenter
+}
+
 // try asks the servers of the request's datacenter one after the other, until
 // one answers or the hold timeout has passed. What may have been carried out is
 // not asked again, unless it is a read.
@@ -206,10 +225,10 @@ func (r *Router) try(ctx context.Context, req *api.Request, ask func(context.Con
 	}
 	began, delay := time.Now(), retryMin
 	for {
-		servers := r.Servers(dc)
+		servers := r.Servers(r.through(dc))
 		err := error(errNoServers)
 		for _, s := range servers {
-			err = ask(ctx, peer{s.Address, dc})
+			err = ask(ctx, peer{s.Address, s.Datacenter})
 			again := api.KindOf(err) == api.Unreached || api.KindOf(err) == api.Lost && req.Op.Kind == api.KindRead
 			if !again || ctx.Err() != nil {
 				return err
@@ -217,7 +236,7 @@ func (r *Router) try(ctx context.Context, req *api.Request, ask func(context.Con
 			r.demote(s)
 		}
 		switch {
-		case len(servers) == 0 && dc != r.datacenter:
+		case len(servers) == 0 && r.through(dc) != r.datacenter:
 			return api.ErrNoPath
 		case time.Since(began) > r.hold:
 			return err

@@ -168,6 +168,7 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) e
 	n.agent.Adjust(adjustable(next, n.id))
 	n.http.api.SetRules(rules)
 	n.setConnLimit(next.Limits.HTTPMaxConnsPerClient)
+	n.limits.Store(&next.Limits)
 	if n.serving != nil {
 		if err := n.serving.replica.Tune(uint64(next.Raft.SnapshotThreshold), uint64(next.Raft.TrailingLogs), next.Raft.SnapshotInterval); err != nil {
 			log.Warn("part of the configuration was not taken over", "err", err)

@@ -13,11 +13,13 @@ import (
 type switches struct {
 	reloads chan chan<- error // who asks for a reload, and waits for its end
 	debug   atomic.Bool       // profiles are served
+	limits  atomic.Pointer[config.Limits]
 }
 
 func newSwitches(cfg *config.Config) *switches {
 	s := &switches{reloads: make(chan chan<- error)}
 	s.debug.Store(cfg.Log.EnableDebug)
+	s.limits.Store(&cfg.Limits)
 	return s
 }
 

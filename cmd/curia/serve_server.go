@@ -37,10 +37,13 @@ type serving struct {
 
 // openLinks makes the way to the servers.
 func (n *node) openLinks(cfg *config.Config) {
-	conns := wire.NewConns(nil, wire.Security{}, func() time.Duration { return cfg.Limits.RPCClientTimeout })
+	conns := wire.NewConns(nil, n.security(cfg), func() time.Duration { return n.limits.Load().RPCClientTimeout })
 	n.undo = append(n.undo, conns.Close)
 	n.conns = conns
 	n.router = wire.NewRouter(cfg.Node.Datacenter, conns, cfg.Performance.RPCHoldTimeout)
+	if !cfg.Mode.Server {
+		n.router.Relay()
+	}
 	n.pools.heard = func() { n.router.SetServers(n.pools.servers()) }
 	n.pools.heard()
 }
@@ -55,9 +58,10 @@ func (n *node) openServer(cfg *config.Config, log *slog.Logger) error {
 	n.undo = append(n.undo, func() { _ = listener.Close() })
 	s := &serving{applied: &server.ApplyTimes{}}
 	limits := func() wire.Limits {
-		return wire.Limits{Handshake: cfg.Limits.RPCHandshakeTimeout, PerAddress: cfg.Limits.RPCMaxConnsPerClient}
+		l := n.limits.Load()
+		return wire.Limits{Handshake: l.RPCHandshakeTimeout, PerAddress: l.RPCMaxConnsPerClient}
 	}
-	s.port = wire.NewPort(listener, wire.Security{}, limits, s, log)
+	s.port = wire.NewPort(listener, n.security(cfg), limits, s, log)
 	store := state.NewStore()
 	s.replica, err = replica.Open(replica.Config{
 		Dir: cfg.Node.DataDir, ID: n.id, Address: serverAddress(cfg),

@@ -9,6 +9,7 @@ import (
 
 	"curia/certs"
 	"curia/config"
+	"curia/wire"
 )
 
 // web is the HTTP API of an agent.
@@ -50,6 +51,17 @@ func (n *node) reloadTLS(old, next *config.Config) error {
 		n.log.Warn(w)
 	}
 	return err
+}
+
+// security is how connections to server ports are protected. Certificates that
+// are read again count from the next connection on.
+func (n *node) security(cfg *config.Config) wire.Security {
+	return wire.Security{
+		Accept: func() *tls.Config { return n.tls.ServerRPC() },
+		Demand: func() bool { return !n.tls.PlainRPC() },
+		Dial:   func(datacenter string) *tls.Config { return n.tls.ClientRPC(datacenter) },
+		Server: func(s tls.ConnectionState) error { return n.tls.CheckServer(&s, cfg.Node.Datacenter) },
+	}
 }
 
 // listenHTTPS opens the sockets of the HTTP API with TLS, if ports.https is set.
