@@ -27,6 +27,9 @@ type ACLConfig struct {
 	ResetFile string
 	// PrimaryDatacenter is the one that is authoritative for ACLs.
 	PrimaryDatacenter string
+	// Elsewhere resolves tokens that this datacenter does not have, by asking the
+	// primary; nil in the primary itself.
+	Elsewhere acl.Resolver
 }
 
 // resolver turns secrets into authorizers. It remembers what it found until the
@@ -70,7 +73,21 @@ func (s *Server) Resolve(secret string) (acl.Authorizer, error) {
 	if s.resolver == nil {
 		return acl.AllowAll{}, nil
 	}
-	return s.resolver.resolve(secret)
+	who, err := s.resolver.resolve(secret)
+	if elsewhere := s.cfg.ACL.Elsewhere; elsewhere != nil && (errors.Is(err, api.ErrUnknownToken) || secret == "" || secret == api.AnonymousSecret) {
+		return elsewhere(secret)
+	}
+	return who, err
+}
+
+// authority gives the datacenter whose servers answer a verb about ACLs that
+// names none: tokens, policies and roles are the primary's. It is empty when that
+// is this one, and for verbs about other things.
+func (s *Server) authority(op *api.Op) string {
+	if s.cfg.ACL == nil || s.cfg.ACL.Elsewhere == nil || op == api.ACLIdentify.Op || op == api.ACLReplication.Op || !strings.HasPrefix(op.Name, "acl.") {
+		return ""
+	}
+	return s.cfg.ACL.PrimaryDatacenter
 }
 
 func (r *resolver) resolve(secret string) (acl.Authorizer, error) {
@@ -217,8 +234,14 @@ func (s *Server) aclIdentify(ctx context.Context, q *api.IdentifyArgs) (*acl.Ide
 		datacenter = s.cfg.Datacenter
 	}
 	id, err := s.resolver.identify(q.Secret, datacenter)
-	if !errors.Is(err, api.ErrUnknownToken) || s.replica.Ready() {
+	unknown := errors.Is(err, api.ErrUnknownToken) || s.cfg.ACL.Elsewhere != nil && q.Secret == api.AnonymousSecret
+	switch {
+	case !unknown:
 		return id, err
+	case s.cfg.ACL.Elsewhere != nil:
+		return s.askPrimary(ctx, &api.IdentifyArgs{Secret: q.Secret, Datacenter: datacenter})
+	case s.replica.Ready():
+		return nil, err
 	}
 	leader, err := s.fresh(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: q})
 	if err != nil {
@@ -229,4 +252,17 @@ func (s *Server) aclIdentify(ctx context.Context, q *api.IdentifyArgs) (*acl.Ide
 		return id, nil
 	}
 	return s.resolver.identify(q.Secret, datacenter)
+}
+
+// askPrimary lets the primary datacenter tell who holds a secret.
+func (s *Server) askPrimary(ctx context.Context, q *api.IdentifyArgs) (*acl.Identity, error) {
+	if s.cfg.Peers == nil {
+		return nil, api.ErrNoPath
+	}
+	resp, err := s.cfg.Peers.Call(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: q, Datacenter: s.cfg.ACL.PrimaryDatacenter})
+	if err != nil {
+		return nil, err
+	}
+	id, _ := resp.Value.(*acl.Identity)
+	return id, nil
 }

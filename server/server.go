@@ -126,6 +126,11 @@ func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, err
 	if t, ok := req.Args.(api.Targeted); ok && t.TargetDatacenter() != "" {
 		req.Datacenter = t.TargetDatacenter()
 	}
+	if dc := s.authority(req.Op); dc != "" && req.Datacenter == "" {
+		there := *req
+		there.Datacenter = dc
+		req = &there
+	}
 	switch {
 	case s.foreign(req):
 		peers, err := s.passOn(req)
