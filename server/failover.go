@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -77,8 +78,11 @@ func (s *Server) failoverOrder(q *api.PreparedQuery) []string {
 	return order
 }
 
-// errNoResult is what is logged of a server that answers with something else.
-var errNoResult = errors.New("it answered without a result")
+// What is logged of a datacenter that gives no result.
+var (
+	errNoResult = errors.New("it answered without a result")
+	errTooLate  = fmt.Errorf("it did not answer within %v", elsewhereWait)
+)
 
 // executeIn lets another datacenter execute a query, in the consistency mode of
 // the request. What its caller may see is decided there, by the token of the query
@@ -91,13 +95,16 @@ func (s *Server) executeIn(ctx context.Context, dc string, req *api.Request, que
 	if token == "" {
 		token = req.Token
 	}
-	ctx, cancel := context.WithTimeout(ctx, elsewhereWait)
+	ctx, cancel := context.WithTimeoutCause(ctx, elsewhereWait, errTooLate)
 	defer cancel()
 	resp, err := s.cfg.Peers.Call(ctx, &api.Request{
 		Op: api.QueryElsewhere.Op, Args: args, Token: token, Datacenter: dc,
 		Query: api.Query{Consistency: req.Consistency, MaxStale: req.MaxStale},
 	})
-	if err != nil {
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
 		return nil, err
 	}
 	if r, ok := resp.Value.(*api.QueryResult); !ok || r == nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -220,6 +221,22 @@ func TestFailoverElsewhere(t *testing.T) {
 	if err != nil || len(r.Nodes) != 1 {
 		t.Errorf("limit=1: got %+v, %v, want one instance", r, err)
 	}
+}
+
+// TestFailoverTooLate passes over a datacenter that does not answer.
+func TestFailoverTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		others := &sites{by: map[string]api.Caller{"dc2": answering(func(ctx context.Context, _ *api.Request) (*api.Response, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}), "dc3": finding("dc3", "x")}}
+		s := around(t, others, inproc.Options{}, "dc2", "dc3")
+		defer s.Stop()
+		queryOf(t, s, `{"Name":"q","Service":{"Service":"none","Failover":{"NearestN":2}}}`)
+		if r := execute(t, s, "q"); r.Datacenter != "dc3" || r.Failovers != 2 || len(s.Log.Find("did not answer within 3s")) != 1 {
+			t.Errorf("a datacenter that does not answer: got %+v\n%s", r, s.Log)
+		}
+	})
 }
 
 // TestFailoverEnds gives up with its caller.
