@@ -121,11 +121,16 @@ type QueryResult struct {
 	Nodes      []*ServiceHealth
 	DNS        QueryDNS
 	Datacenter string // where the instances are
-	Failovers  int    // datacenters that were asked after this one
-	// Judged says that the token of the query has decided what Nodes holds;
-	// otherwise that of the caller has to.
-	Judged bool `json:"-" cbor:"-"`
+	// Failovers is how many datacenters were asked after the one that executed the
+	// query first, those that failed included.
+	Failovers int
+	// Query is what was executed, for the server that did so; nil elsewhere.
+	Query *PreparedQuery `json:"-" cbor:"-"`
 }
+
+// Judged reports whether the token of the query has decided what Nodes holds;
+// otherwise that of the caller has to.
+func (r *QueryResult) Judged() bool { return r.Query != nil && r.Query.Token != "" }
 
 // QueryExplanation shows a query as it would be executed.
 type QueryExplanation struct {
@@ -238,6 +243,19 @@ func (a *QueryExecuteArgs) Origin(q *PreparedQuery) string {
 	}
 	return near
 }
+
+// QueryElsewhereArgs executes a query that a server of another datacenter knows.
+type QueryElsewhereArgs struct {
+	// Definition is the query as it is to be executed: a template is filled in. Its
+	// token is left out, it is that of the request.
+	Definition PreparedQuery
+	// Asked is what was asked of the other server.
+	Asked QueryExecuteArgs
+}
+
+// QueryElsewhere is how a query fails over to another datacenter.
+var QueryElsewhere = Inner[QueryElsewhereArgs, *QueryResult]("query.execute-elsewhere",
+	"Executes a prepared query of another datacenter.")
 
 // The verbs of prepared queries.
 var (

@@ -17,6 +17,15 @@ type binding struct {
 	write  func(v *state.View, who acl.Authorizer, args any) (state.Command, error)
 	leader func(ctx context.Context, who acl.Authorizer, req *api.Request) (any, error)
 	bare   func(ctx context.Context, args any) (any, error)
+	// other, not nil, may answer in place of what a read has found, and ask others
+	// for it: nothing is evaluated any more.
+	other func(ctx context.Context, req *api.Request, found *api.Response) (*api.Response, error)
+}
+
+// orElse adds to a read what may answer in its place.
+func (b binding) orElse(other func(context.Context, *api.Request, *api.Response) (*api.Response, error)) binding {
+	b.other = other
+	return b
 }
 
 // list binds a read whose result identical queries share.

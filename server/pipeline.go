@@ -45,7 +45,11 @@ func (s *Server) read(ctx context.Context, req *api.Request, b *binding) (*api.R
 		}
 	}
 	meta.Index, meta.Filtered = a.index, a.filtered && !acl.Nameless(who)
-	return &api.Response{Value: a.value, Meta: meta, Encoded: a.encoded}, a.err
+	found := &api.Response{Value: a.value, Meta: meta, Encoded: a.encoded}
+	if b.other != nil && a.err == nil {
+		return b.other(ctx, req, found)
+	}
+	return found, a.err
 }
 
 // await evaluates again whenever something changes that the query looks at,

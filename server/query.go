@@ -21,7 +21,8 @@ func (s *Server) queryVerbs() []binding {
 		put(api.QueryDelete, queryDelete),
 		list(api.QueryList, func(v *state.View, _ *api.None) ([]*api.PreparedQuery, error) { return v.Queries(), nil }),
 		get(api.QueryRead, queryRead),
-		get(api.QueryExecute, s.queryExecute),
+		get(api.QueryExecute, s.queryExecute).orElse(s.failOver),
+		get(api.QueryElsewhere, s.queryElsewhere),
 		get(api.QueryExplain, queryExplain),
 	}
 }
@@ -160,23 +161,28 @@ func queryExplain(v *state.View, q *api.QueryRef) (*api.QueryExplanation, error)
 	return &api.QueryExplanation{Query: query}, nil
 }
 
-// queryExecute finds healthy instances, in random order or the nearest first.
-// There is one datacenter, so that nowhere else could be asked when none is found.
+// queryExecute executes a query in this datacenter; where else it is executed is
+// up to failOver.
 func (s *Server) queryExecute(v *state.View, q *api.QueryExecuteArgs) (*api.QueryResult, error) {
 	query, err := resolveQuery(v, q.Query)
 	if err != nil {
 		return nil, err
 	}
+	return s.execute(v, query, q)
+}
+
+// execute finds healthy instances, in random order or the nearest first.
+func (s *Server) execute(v *state.View, query *api.PreparedQuery, q *api.QueryExecuteArgs) (*api.QueryResult, error) {
 	r := &api.QueryResult{
 		Service: query.Service.Service, Nodes: []*api.ServiceHealth{}, DNS: query.DNS,
-		Datacenter: s.cfg.Datacenter, Judged: query.Token != "",
+		Datacenter: s.cfg.Datacenter, Query: query,
 	}
 	all := v.QueryHealth(query)
 	if query.Service.Connect || bool(q.Connect) {
 		return r, nil
 	}
 	r.Nodes = chosen(all, &query.Service)
-	if r.Judged {
+	if r.Judged() {
 		who, err := s.Resolve(query.Token)
 		if err != nil {
 			return nil, err
@@ -273,7 +279,7 @@ func hideToken(q *api.PreparedQuery, who acl.Authorizer) *api.PreparedQuery {
 // readableResult removes instances that the caller may not see, unless the token
 // of the query has decided that.
 func readableResult(r *api.QueryResult, who acl.Authorizer) (*api.QueryResult, bool, error) {
-	if r.Judged {
+	if r.Judged() {
 		return r, false, nil
 	}
 	mine := *r

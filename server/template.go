@@ -2,6 +2,7 @@ package server
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -58,6 +59,10 @@ func fillIn(template *api.PreparedQuery, name string) (*api.PreparedQuery, error
 	s.Tags, s.IgnoreCheckIDs = list(s.Tags), list(s.IgnoreCheckIDs)
 	s.NodeMeta, s.ServiceMeta = pairs(s.NodeMeta), pairs(s.ServiceMeta)
 	s.Failover.Datacenters = list(s.Failover.Datacenters)
+	s.Failover.Targets = slices.Clone(s.Failover.Targets)
+	for i := range s.Failover.Targets {
+		s.Failover.Targets[i].Datacenter = fill(s.Failover.Targets[i].Datacenter)
+	}
 	if q.Template.RemoveEmptyTags {
 		s.Tags = keep(s.Tags, func(tag string) bool { return tag != "" })
 	}

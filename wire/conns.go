@@ -95,7 +95,11 @@ func (c *Conns) to(at peer) (*grpc.ClientConn, error) {
 	conn, err := grpc.NewClient("passthrough:///"+at.address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // DialLog and DialCalls add TLS
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-			return c.open(ctx, at)
+			conn, err := c.open(ctx, at)
+			if plain, ok := conn.(*net.TCPConn); ok {
+				return &plainConn{Conn: plain}, err
+			}
+			return conn, err
 		}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{BaseDelay: redialMin, Multiplier: 1.6, Jitter: 0.2, MaxDelay: redialMax}, MinConnectTimeout: dialWait,
@@ -124,7 +128,7 @@ func (c *Conns) open(ctx context.Context, at peer) (net.Conn, error) {
 		conf = c.security.Dial(at.datacenter)
 	}
 	if conf == nil {
-		return &plainConn{Conn: conn}, nil
+		return conn, nil
 	}
 	secured := tls.Client(conn, conf)
 	if err := secured.HandshakeContext(ctx); err != nil {
