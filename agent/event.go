@@ -117,10 +117,10 @@ func (a *Agent) concerns(f api.EventFilter) (bool, error) {
 }
 
 // eventFire fires an event ("event/fire").
-func (a *Agent) eventFire(_ context.Context, _ caller, req *api.Request) (*api.Response, error) {
+func (a *Agent) eventFire(ctx context.Context, _ caller, req *api.Request) (*api.Response, error) {
 	q := req.Args.(*api.EventFireArgs)
 	if req.Datacenter != "" && req.Datacenter != a.cfg.Datacenter {
-		return nil, api.ErrNoPath
+		return a.next.Call(ctx, req) // an agent there fires it
 	}
 	if q.Tag != "" && q.Service == "" {
 		return nil, api.Errorf(api.Rejected, "Cannot provide tag filter without service filter")

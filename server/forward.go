@@ -31,8 +31,8 @@ const (
 	applyWait = 500 * time.Millisecond // until this server has applied what the leader has
 )
 
-// foreign reports whether a request is for another datacenter.
-func (s *Server) foreign(req *api.Request) bool {
+// Foreign reports whether a request is for another datacenter.
+func (s *Server) Foreign(req *api.Request) bool {
 	return req.Datacenter != "" && req.Datacenter != s.cfg.Datacenter
 }
 

@@ -119,10 +119,6 @@ func (s *Server) Drain() { close(s.draining) }
 
 // Call implements api.Caller for the verbs that the server is bound to.
 func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
-	b := s.bound[req.Op]
-	if b == nil {
-		return nil, fmt.Errorf("verb %s is not bound", req.Op.Name)
-	}
 	if t, ok := req.Args.(api.Targeted); ok && t.TargetDatacenter() != "" {
 		req.Datacenter = t.TargetDatacenter()
 	}
@@ -131,13 +127,17 @@ func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, err
 		there.Datacenter = dc
 		req = &there
 	}
-	switch {
-	case s.foreign(req):
+	if s.Foreign(req) {
 		peers, err := s.passOn(req)
 		if err != nil {
 			return nil, err
 		}
 		return peers.Call(ctx, req)
+	}
+	b := s.bound[req.Op]
+	switch {
+	case b == nil:
+		return nil, fmt.Errorf("verb %s is not bound", req.Op.Name)
 	case b.bare != nil:
 		if _, err := s.admit(req); err != nil {
 			return nil, err

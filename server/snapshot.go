@@ -19,7 +19,7 @@ func permit(who acl.Authorizer, need acl.Need) error {
 // SaveSnapshot writes the whole state as an archive to what begin returns; it
 // is told the index first.
 func (s *Server) SaveSnapshot(ctx context.Context, req *api.Request, begin func(api.Meta) io.Writer) error {
-	if s.foreign(req) {
+	if s.Foreign(req) {
 		peers, err := s.passOn(req)
 		if err != nil {
 			return err
@@ -47,7 +47,7 @@ func (s *Server) SaveSnapshot(ctx context.Context, req *api.Request, begin func(
 
 // RestoreSnapshot replaces the whole state by an archive.
 func (s *Server) RestoreSnapshot(ctx context.Context, req *api.Request, archive io.Reader) error {
-	if s.foreign(req) {
+	if s.Foreign(req) {
 		peers, err := s.passOn(req)
 		if err != nil {
 			return err

@@ -259,6 +259,9 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 		n.metrics.Add(n.serving.Measure)
 	}
 	n.agent = agent.New(n.agentConfig(cfg), n.upstream(), log)
+	if n.serving != nil {
+		n.serving.local = n.agent
+	}
 	n.metrics.Add(n.agent.Measure)
 	services, checks, err := definitions(cfg)
 	if err != nil {

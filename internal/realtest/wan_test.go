@@ -88,3 +88,30 @@ func TestNear(t *testing.T) {
 		t.Errorf("rtt to the agent: got %q, %v", out, err)
 	}
 }
+
+// TestEventElsewhere fires an event in another datacenter, and in one that nobody
+// knows.
+func TestEventElsewhere(t *testing.T) {
+	t.Parallel()
+	here := start(t, option{})
+	there := start(t, option{config: map[string]any{"datacenter": "dc2"}})
+	check(t, there.client().Agent().Join(here.wanAddress(), true))
+	fire := func(dc string) error {
+		_, _, err := here.client().Event().Fire(&consul.UserEvent{Name: "deploy"}, &consul.WriteOptions{Datacenter: dc})
+		return err
+	}
+	eventually(t, thingWait, func() error { return fire("dc2") })
+	eventually(t, thingWait, func() error {
+		heard, _, err := there.client().Event().List("deploy", nil)
+		if err == nil && len(heard) == 0 {
+			err = fmt.Errorf("no event in dc2")
+		}
+		return err
+	})
+	if heard, _, err := here.client().Event().List("deploy", nil); err != nil || len(heard) != 0 {
+		t.Errorf("events here: got %d, %v, want none", len(heard), err)
+	}
+	if err := fire("dc9"); err == nil || !strings.Contains(err.Error(), "No path to datacenter") {
+		t.Errorf("fire in dc9: got %v, want that there is no path", err)
+	}
+}
