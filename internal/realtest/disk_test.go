@@ -37,21 +37,21 @@ func smallDisk(t *testing.T, mib int) *disk {
 	return &disk{t, dir}
 }
 
-// fill takes all the space that is left but some MiB.
+// fill takes all the space that is left but some MiB. It may be called again
+// when there is more.
 func (d *disk) fill(spare int) {
 	d.t.Helper()
-	room := filepath.Join(d.dir, "spare")
-	check(d.t, os.WriteFile(room, make([]byte, spare<<20), 0o600))
-	defer os.Remove(room)
 	f, err := os.OpenFile(filepath.Join(d.dir, "filler"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	check(d.t, err)
 	defer f.Close()
-	for size := 1 << 20; size > 0; {
-		_, err := f.Write(make([]byte, size))
-		switch {
-		case errors.Is(err, syscall.ENOSPC):
-			size /= 2
-		case err != nil:
+	for {
+		var s syscall.Statfs_t
+		check(d.t, syscall.Statfs(d.dir, &s))
+		surplus := int64(s.Bavail)*s.Bsize - int64(spare)<<20
+		if surplus <= 0 {
+			return
+		}
+		if _, err := f.Write(make([]byte, min(surplus, 1<<20))); err != nil && !errors.Is(err, syscall.ENOSPC) {
 			d.t.Fatal(err)
 		}
 	}
@@ -143,9 +143,18 @@ func full(t *testing.T, a *agent, d *disk, l *load, spare int) {
 		}
 		return nil
 	})
-	d.fill(spare)
-	// The rest of the segment is there already: the load goes on until it is used up.
-	t.Logf("the first error: %s", await(t, "writes fail", failed))
+	// The rest of the segment is there already: the load goes on until it is used
+	// up. A snapshot lets old segments go, whose space is taken, too.
+	eventually(t, thingWait, func() error {
+		d.fill(spare)
+		select {
+		case first := <-failed:
+			t.Logf("the first error: %s", first)
+			return nil
+		default:
+			return errors.New("writes do not fail")
+		}
+	})
 	var slow slowest
 	for end := time.Now().Add(time.Duration(scale(1, 3)) * time.Second); time.Now().Before(end); {
 		status, text, err := slow.ask(a, "PUT", "/v1/kv/full", strings.Repeat("x", 300<<10))
