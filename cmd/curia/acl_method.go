@@ -31,7 +31,7 @@ var (
 
 var aclMethodCommands = []command{
 	{
-		name: "acl auth-method create", asks: true,
+		name: "acl auth-method create",
 		line: "Create an auth method.",
 		help: `An auth method trades what somebody else vouches for against a token; binding
 rules say what the token may do. The one type is jwt: its tokens are signed with
@@ -54,20 +54,16 @@ where ci.json might be
       "ListClaimMappings": {"groups": "groups"}
     }`,
 		flags: flags(methodFlags(methodFlag, textFlag("type", "`TYPE` of the auth method: jwt."))...),
-		run:   methodCreate,
+		ask:   methodCreate,
 	},
 	{
-		name: "acl auth-method read", asks: true,
+		name: "acl auth-method read",
 		line: "Print an auth method.",
 		help: `Example:
 
     $ curia acl auth-method read -name=ci`,
 		flags: flags(methodFlag, indexesFlag, formatFlag),
-		run: func(ctx context.Context, c *call) error {
-			agent, err := c.connect()
-			if err != nil {
-				return err
-			}
+		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			m, err := findMethod(ctx, c, agent)
 			if err != nil {
 				return err
@@ -76,7 +72,7 @@ where ci.json might be
 		},
 	},
 	{
-		name: "acl auth-method update", asks: true,
+		name: "acl auth-method update",
 		line: "Change an auth method.",
 		help: `What no flag names stays as it is, unless -no-merge is given. The type of an auth
 method does not change.
@@ -85,24 +81,20 @@ Example:
 
     $ curia acl auth-method update -name=ci -max-token-ttl=30m`,
 		flags: flags(methodFlags(methodFlag, noMergeFlag)...),
-		run:   methodUpdate,
+		ask:   methodUpdate,
 	},
 	{
-		name: "acl auth-method delete", asks: true,
+		name: "acl auth-method delete",
 		line: "Delete an auth method, its rules and its tokens.",
 		help: `Example:
 
     $ curia acl auth-method delete -name=ci
     Auth-method "ci" deleted successfully`,
 		flags: flags(methodFlag),
-		run: func(ctx context.Context, c *call) error {
+		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			name := c.String("name")
 			if name == "" {
 				return errWhichMethod
-			}
-			agent, err := c.connect()
-			if err != nil {
-				return err
 			}
 			if _, err := api.Call(ctx, agent, api.ACLAuthMethodDelete, api.ACLName{Name: name}); err != nil {
 				return fmt.Errorf("delete auth method %q: %w", name, err)
@@ -112,13 +104,13 @@ Example:
 		},
 	},
 	{
-		name: "acl auth-method list", asks: true,
+		name: "acl auth-method list",
 		line: "List the auth methods.",
 		help: `Example:
 
     $ curia acl auth-method list`,
 		flags: flags(indexesFlag, formatFlag),
-		run:   methodList,
+		ask:   methodList,
 	},
 }
 
@@ -164,13 +156,9 @@ func (c *call) methodFlags(m *api.ACLAuthMethod) error {
 	return nil
 }
 
-func methodCreate(ctx context.Context, c *call) error {
+func methodCreate(ctx context.Context, c *call, agent *client.Client) error {
 	m := api.ACLAuthMethod{Name: c.String("name"), Type: c.String("type")}
 	if err := c.methodFlags(&m); err != nil {
-		return err
-	}
-	agent, err := c.connect()
-	if err != nil {
 		return err
 	}
 	made, err := api.Call(ctx, agent, api.ACLAuthMethodCreate, api.ACLCreate[api.ACLAuthMethod]{New: m})
@@ -180,11 +168,7 @@ func methodCreate(ctx context.Context, c *call) error {
 	return c.show(made, func() { c.printMethod(made) })
 }
 
-func methodUpdate(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func methodUpdate(ctx context.Context, c *call, agent *client.Client) error {
 	m, err := findMethod(ctx, c, agent)
 	if err != nil {
 		return err
@@ -202,11 +186,7 @@ func methodUpdate(ctx context.Context, c *call) error {
 	return c.show(made, func() { c.printMethod(made) })
 }
 
-func methodList(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func methodList(ctx context.Context, c *call, agent *client.Client) error {
 	all, err := api.Call(ctx, agent, api.ACLAuthMethods, api.None{})
 	if err != nil {
 		return fmt.Errorf("list auth methods: %w", err)

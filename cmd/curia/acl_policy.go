@@ -12,7 +12,7 @@ import (
 
 var aclPolicyCommands = []command{
 	{
-		name: "acl policy create", asks: true,
+		name: "acl policy create",
 		line: "Create a policy.",
 		help: `Example:
 
@@ -20,20 +20,16 @@ var aclPolicyCommands = []command{
     ID:           6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11
     …`,
 		flags: flags(textFlag("name", "`NAME` of the policy."), descriptionFlag, rulesFlag, datacentersFlag, formatFlag),
-		run:   policyCreate,
+		ask:   policyCreate,
 	},
 	{
-		name: "acl policy read", asks: true,
+		name: "acl policy read",
 		line: "Print a policy.",
 		help: `Example:
 
     $ curia acl policy read -name=web`,
 		flags: flags(idFlag, namedFlag, formatFlag),
-		run: func(ctx context.Context, c *call) error {
-			agent, err := c.connect()
-			if err != nil {
-				return err
-			}
+		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			p, err := findPolicy(ctx, c, agent)
 			if err != nil {
 				return err
@@ -42,7 +38,7 @@ var aclPolicyCommands = []command{
 		},
 	},
 	{
-		name: "acl policy update", asks: true,
+		name: "acl policy update",
 		line: "Change a policy.",
 		help: `What no flag names stays as it is.
 
@@ -50,21 +46,17 @@ Example:
 
     $ curia acl policy update -id=6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11 -rules=@web.hcl`,
 		flags: flags(idFlag, textFlag("name", "New `NAME`; without -id that of the policy."), descriptionFlag, rulesFlag, datacentersFlag, formatFlag),
-		run:   policyUpdate,
+		ask:   policyUpdate,
 	},
 	{
-		name: "acl policy delete", asks: true,
+		name: "acl policy delete",
 		line: "Delete a policy.",
 		help: `Example:
 
     $ curia acl policy delete -name=web
     Policy "6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11" deleted successfully`,
 		flags: flags(idFlag, namedFlag),
-		run: func(ctx context.Context, c *call) error {
-			agent, err := c.connect()
-			if err != nil {
-				return err
-			}
+		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			id := c.String("id")
 			if id == "" {
 				p, err := findPolicy(ctx, c, agent)
@@ -81,17 +73,13 @@ Example:
 		},
 	},
 	{
-		name: "acl policy list", asks: true,
+		name: "acl policy list",
 		line: "List the policies.",
 		help: `Example:
 
     $ curia acl policy list`,
 		flags: flags(formatFlag),
-		run: func(ctx context.Context, c *call) error {
-			agent, err := c.connect()
-			if err != nil {
-				return err
-			}
+		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			all, err := api.Call(ctx, agent, api.ACLPolicies, api.None{})
 			if err != nil {
 				return fmt.Errorf("list policies: %w", err)
@@ -155,13 +143,9 @@ func (c *call) policyFlags(p *api.ACLPolicy) error {
 	return nil
 }
 
-func policyCreate(ctx context.Context, c *call) error {
+func policyCreate(ctx context.Context, c *call, agent *client.Client) error {
 	var p api.ACLPolicy
 	if err := c.policyFlags(&p); err != nil {
-		return err
-	}
-	agent, err := c.connect()
-	if err != nil {
 		return err
 	}
 	made, err := api.Call(ctx, agent, api.ACLPolicyCreate, api.ACLCreate[api.ACLPolicy]{New: p})
@@ -171,11 +155,7 @@ func policyCreate(ctx context.Context, c *call) error {
 	return c.show(made, func() { c.printPolicy(made) })
 }
 
-func policyUpdate(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func policyUpdate(ctx context.Context, c *call, agent *client.Client) error {
 	p, err := findPolicy(ctx, c, agent)
 	if err != nil {
 		return err

@@ -10,26 +10,22 @@ import (
 
 var aclRoleCommands = []command{
 	{
-		name: "acl role create", asks: true,
+		name: "acl role create",
 		line: "Create a role.",
 		help: `Example:
 
     $ curia acl role create -name=web -policy-name=web -service-identity=web`,
 		flags: flags(grantFlags(textFlag("name", "`NAME` of the role."), formatFlag)...),
-		run:   roleCreate,
+		ask:   roleCreate,
 	},
 	{
-		name: "acl role read", asks: true,
+		name: "acl role read",
 		line: "Print a role.",
 		help: `Example:
 
     $ curia acl role read -name=web`,
 		flags: flags(idFlag, namedFlag, formatFlag),
-		run: func(ctx context.Context, c *call) error {
-			agent, err := c.connect()
-			if err != nil {
-				return err
-			}
+		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			r, err := findRole(ctx, c, agent)
 			if err != nil {
 				return err
@@ -38,7 +34,7 @@ var aclRoleCommands = []command{
 		},
 	},
 	{
-		name: "acl role update", asks: true,
+		name: "acl role update",
 		line: "Change a role.",
 		help: `What no flag names stays as it is. Flags about links take the place of all links
 of that kind.
@@ -47,21 +43,17 @@ Example:
 
     $ curia acl role update -name=web -policy-name=web -policy-name=logs`,
 		flags: flags(grantFlags(idFlag, textFlag("name", "New `NAME`; without -id that of the role."), formatFlag)...),
-		run:   roleUpdate,
+		ask:   roleUpdate,
 	},
 	{
-		name: "acl role delete", asks: true,
+		name: "acl role delete",
 		line: "Delete a role.",
 		help: `Example:
 
     $ curia acl role delete -name=web
     Role "6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11" deleted successfully`,
 		flags: flags(idFlag, namedFlag),
-		run: func(ctx context.Context, c *call) error {
-			agent, err := c.connect()
-			if err != nil {
-				return err
-			}
+		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			r, err := findRole(ctx, c, agent)
 			if err != nil {
 				return err
@@ -74,17 +66,13 @@ Example:
 		},
 	},
 	{
-		name: "acl role list", asks: true,
+		name: "acl role list",
 		line: "List the roles.",
 		help: `Example:
 
     $ curia acl role list`,
 		flags: flags(formatFlag),
-		run: func(ctx context.Context, c *call) error {
-			agent, err := c.connect()
-			if err != nil {
-				return err
-			}
+		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			all, err := api.Call(ctx, agent, api.ACLRoles, api.ACLRolesArgs{})
 			if err != nil {
 				return fmt.Errorf("list roles: %w", err)
@@ -130,13 +118,9 @@ func (c *call) roleFlags(r *api.ACLRole) error {
 	return c.grants(&r.ACLGrants)
 }
 
-func roleCreate(ctx context.Context, c *call) error {
+func roleCreate(ctx context.Context, c *call, agent *client.Client) error {
 	var r api.ACLRole
 	if err := c.roleFlags(&r); err != nil {
-		return err
-	}
-	agent, err := c.connect()
-	if err != nil {
 		return err
 	}
 	made, err := api.Call(ctx, agent, api.ACLRoleCreate, api.ACLCreate[api.ACLRole]{New: r})
@@ -146,11 +130,7 @@ func roleCreate(ctx context.Context, c *call) error {
 	return c.show(made, func() { c.printRole(made) })
 }
 
-func roleUpdate(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func roleUpdate(ctx context.Context, c *call, agent *client.Client) error {
 	r, err := findRole(ctx, c, agent)
 	if err != nil {
 		return err

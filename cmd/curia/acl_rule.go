@@ -25,7 +25,7 @@ var ruleIDFlag = textFlag("id", "`ID` of the binding rule.")
 
 var aclRuleCommands = []command{
 	{
-		name: "acl binding-rule create", asks: true,
+		name: "acl binding-rule create",
 		line: "Create a binding rule.",
 		help: `A binding rule says what those may do who log in with an auth method. Its
 selector and its name speak of the claims that the auth method maps: value.x of
@@ -38,20 +38,16 @@ Example:
     AuthMethod:     ci
     …`,
 		flags: flags(ruleFlags(textFlag("method", "`NAME` of the auth method."))...),
-		run:   ruleCreate,
+		ask:   ruleCreate,
 	},
 	{
-		name: "acl binding-rule read", asks: true,
+		name: "acl binding-rule read",
 		line: "Print a binding rule.",
 		help: `Example:
 
     $ curia acl binding-rule read -id=2d96a2ba-b2d5-4b3b-8a8c-7f4bd04a4a4c`,
 		flags: flags(ruleIDFlag, indexesFlag, formatFlag),
-		run: func(ctx context.Context, c *call) error {
-			agent, err := c.connect()
-			if err != nil {
-				return err
-			}
+		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			r, err := findRule(ctx, c, agent)
 			if err != nil {
 				return err
@@ -60,7 +56,7 @@ Example:
 		},
 	},
 	{
-		name: "acl binding-rule update", asks: true,
+		name: "acl binding-rule update",
 		line: "Change a binding rule.",
 		help: `What no flag names stays as it is, unless -no-merge is given. The auth method of
 a rule does not change.
@@ -69,10 +65,10 @@ Example:
 
     $ curia acl binding-rule update -id=2d96a2ba-b2d5-4b3b-8a8c-7f4bd04a4a4c -selector='value.project == "web"'`,
 		flags: flags(ruleFlags(ruleIDFlag, noMergeFlag)...),
-		run:   ruleUpdate,
+		ask:   ruleUpdate,
 	},
 	{
-		name: "acl binding-rule delete", asks: true,
+		name: "acl binding-rule delete",
 		line: "Delete a binding rule.",
 		help: `Tokens of those who logged in before stay as they are.
 
@@ -81,14 +77,10 @@ Example:
     $ curia acl binding-rule delete -id=2d96a2ba-b2d5-4b3b-8a8c-7f4bd04a4a4c
     Binding rule "2d96a2ba-b2d5-4b3b-8a8c-7f4bd04a4a4c" deleted successfully`,
 		flags: flags(ruleIDFlag),
-		run: func(ctx context.Context, c *call) error {
+		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			id := c.String("id")
 			if id == "" {
 				return errWhichRule
-			}
-			agent, err := c.connect()
-			if err != nil {
-				return err
 			}
 			if _, err := api.Call(ctx, agent, api.ACLBindingRuleDelete, api.ACLID[api.ACLBindingRule]{ID: id}); err != nil {
 				return fmt.Errorf("delete binding rule %q: %w", id, err)
@@ -98,13 +90,13 @@ Example:
 		},
 	},
 	{
-		name: "acl binding-rule list", asks: true,
+		name: "acl binding-rule list",
 		line: "List the binding rules.",
 		help: `Example:
 
     $ curia acl binding-rule list -method=ci`,
 		flags: flags(textFlag("method", "`NAME` of the auth method whose rules are wanted. Default: all."), indexesFlag, formatFlag),
-		run:   ruleList,
+		ask:   ruleList,
 	},
 }
 
@@ -146,13 +138,9 @@ func (c *call) ruleFlags(r *api.ACLBindingRule) error {
 	return nil
 }
 
-func ruleCreate(ctx context.Context, c *call) error {
+func ruleCreate(ctx context.Context, c *call, agent *client.Client) error {
 	r := api.ACLBindingRule{AuthMethod: c.String("method")}
 	if err := c.ruleFlags(&r); err != nil {
-		return err
-	}
-	agent, err := c.connect()
-	if err != nil {
 		return err
 	}
 	made, err := api.Call(ctx, agent, api.ACLBindingRuleCreate, api.ACLCreate[api.ACLBindingRule]{New: r})
@@ -162,11 +150,7 @@ func ruleCreate(ctx context.Context, c *call) error {
 	return c.show(made, func() { c.printRule("", made) })
 }
 
-func ruleUpdate(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func ruleUpdate(ctx context.Context, c *call, agent *client.Client) error {
 	r, err := findRule(ctx, c, agent)
 	if err != nil {
 		return err
@@ -184,11 +168,7 @@ func ruleUpdate(ctx context.Context, c *call) error {
 	return c.show(made, func() { c.printRule("", made) })
 }
 
-func ruleList(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func ruleList(ctx context.Context, c *call, agent *client.Client) error {
 	all, err := api.Call(ctx, agent, api.ACLBindingRules, api.ACLBindingRulesArgs{AuthMethod: c.String("method")})
 	if err != nil {
 		return fmt.Errorf("list binding rules: %w", err)

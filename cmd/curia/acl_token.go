@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"curia/api"
+	"curia/client"
 )
 
 var accessorFlag = textFlag("accessor-id", "`ID` of the token, its AccessorID.")
 
 var aclTokenCommands = []command{
 	{
-		name: "acl bootstrap", args: "[SECRET]", most: 1, asks: true,
+		name: "acl bootstrap", args: "[SECRET]", most: 1,
 		line: "Make the first management token.",
 		help: `This works once. The secret is made up unless one is given: @FILE reads it from a
 file, - from standard input.
@@ -25,10 +26,10 @@ Example:
     SecretID:         3d93a2f8-1c3f-4e5c-8d1b-3a3b5b8e6f11
     …`,
 		flags: flags(formatFlag),
-		run:   aclBootstrap,
+		ask:   aclBootstrap,
 	},
 	{
-		name: "acl token create", asks: true,
+		name: "acl token create",
 		line: "Create a token.",
 		help: `Example:
 
@@ -40,19 +41,19 @@ Example:
 			boolFlag("local", "The token is not for other datacenters."),
 			durationFlag("expires-ttl", "`DURATION` after which the token ends. Default: it does not."),
 			formatFlag)...),
-		run: tokenCreate,
+		ask: tokenCreate,
 	},
 	{
-		name: "acl token read", asks: true,
+		name: "acl token read",
 		line: "Print a token.",
 		help: `Example:
 
     $ curia acl token read -self`,
 		flags: flags(accessorFlag, boolFlag("self", "The token that the command is run with."), formatFlag),
-		run:   tokenRead,
+		ask:   tokenRead,
 	},
 	{
-		name: "acl token update", asks: true,
+		name: "acl token update",
 		line: "Change a token.",
 		help: `What no flag names stays as it is. Flags about links take the place of all links
 of that kind; those that begin with append- add to them.
@@ -63,38 +64,38 @@ Example:
 		flags: flags(append(grantFlags(
 			listFlag("role-id", "`ID` of a role. May be repeated."), listFlag("role-name", "`NAME` of a role. May be repeated."),
 			accessorFlag, formatFlag), appendFlags...)...),
-		run: tokenUpdate,
+		ask: tokenUpdate,
 	},
 	{
-		name: "acl token clone", asks: true,
+		name: "acl token clone",
 		line: "Create a token with the permissions of another.",
 		help: `Example:
 
     $ curia acl token clone -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -description="another web server"`,
 		flags: flags(accessorFlag, descriptionFlag, formatFlag),
-		run:   tokenClone,
+		ask:   tokenClone,
 	},
 	{
-		name: "acl token delete", asks: true,
+		name: "acl token delete",
 		line: "Delete a token.",
 		help: `Example:
 
     $ curia acl token delete -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8
     Token "4411f091-a4c9-48e6-0884-1fcb092da1c8" deleted successfully`,
 		flags: flags(accessorFlag),
-		run:   tokenDelete,
+		ask:   tokenDelete,
 	},
 	{
-		name: "acl token list", asks: true,
+		name: "acl token list",
 		line: "List the tokens.",
 		help: `Example:
 
     $ curia acl token list`,
 		flags: flags(formatFlag),
-		run:   tokenList,
+		ask:   tokenList,
 	},
 	{
-		name: "acl set-agent-token", args: "KIND TOKEN", least: 2, most: 2, asks: true,
+		name: "acl set-agent-token", args: "KIND TOKEN", least: 2, most: 2,
 		line: "Set a token that the agent works with.",
 		help: `The kinds are agent, default, dns, recovery, replication and
 config_file_service_registration. @FILE reads the token from a file, - from standard
@@ -104,10 +105,10 @@ Example:
 
     $ curia acl set-agent-token default 3d93a2f8-1c3f-4e5c-8d1b-3a3b5b8e6f11
     ACL token "default" set successfully`,
-		run: setAgentToken,
+		ask: setAgentToken,
 	},
 	{
-		name: "acl translate-rules", args: "RULES", least: 1, most: 1, asks: true,
+		name: "acl translate-rules", args: "RULES", least: 1, most: 1,
 		line: "Rewrite rules of the older syntax in the newer one.",
 		help: `@FILE reads the rules from a file, - from standard input.
 
@@ -117,20 +118,16 @@ Example:
     key_prefix "web/" {
       policy = "read"
     }`,
-		run: translateRules,
+		ask: translateRules,
 	},
 }
 
 var errWhichToken = errors.New("say which token with -accessor-id")
 
-func aclBootstrap(ctx context.Context, c *call) error {
+func aclBootstrap(ctx context.Context, c *call, agent *client.Client) error {
 	var args api.ACLBootstrapArgs
 	var err error
 	if args.Spec.BootstrapSecret, err = c.readSecret(c.arg(0)); err != nil {
-		return err
-	}
-	agent, err := c.connect()
-	if err != nil {
 		return err
 	}
 	t, err := api.Call(ctx, agent, api.ACLBootstrap, args)
@@ -167,7 +164,7 @@ func (c *call) tokenFlags(t *api.ACLToken) error {
 	return c.grants(&t.ACLGrants)
 }
 
-func tokenCreate(ctx context.Context, c *call) error {
+func tokenCreate(ctx context.Context, c *call, agent *client.Client) error {
 	t := api.ACLToken{
 		AccessorID: c.String("accessor"), Local: c.Bool("local"), ExpirationTTL: api.ReadableDuration(c.Duration("expires-ttl")),
 	}
@@ -178,10 +175,6 @@ func tokenCreate(ctx context.Context, c *call) error {
 	if err := c.tokenFlags(&t); err != nil {
 		return err
 	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
 	made, err := api.Call(ctx, agent, api.ACLTokenCreate, api.ACLTokenArgs{Token: t})
 	if err != nil {
 		return fmt.Errorf("create token: %w", err)
@@ -189,12 +182,9 @@ func tokenCreate(ctx context.Context, c *call) error {
 	return c.show(made, func() { c.printToken(made) })
 }
 
-func tokenRead(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func tokenRead(ctx context.Context, c *call, agent *client.Client) error {
 	var t *api.ACLToken
+	var err error
 	switch id := c.String("accessor-id"); {
 	case c.Bool("self"):
 		t, err = api.Call(ctx, agent, api.ACLTokenSelf, api.ACLSelfArgs{})
@@ -212,14 +202,10 @@ func tokenRead(ctx context.Context, c *call) error {
 	return c.show(t, func() { c.printToken(t) })
 }
 
-func tokenUpdate(ctx context.Context, c *call) error {
+func tokenUpdate(ctx context.Context, c *call, agent *client.Client) error {
 	id := api.ACLID[api.ACLToken]{ID: c.String("accessor-id")}
 	if id.ID == "" {
 		return errWhichToken
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	t, err := api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: id})
 	if err != nil {
@@ -235,16 +221,12 @@ func tokenUpdate(ctx context.Context, c *call) error {
 	return c.show(made, func() { c.printToken(made) })
 }
 
-func tokenClone(ctx context.Context, c *call) error {
+func tokenClone(ctx context.Context, c *call, agent *client.Client) error {
 	args := api.ACLTokenCloneArgs{ACLID: api.ACLID[api.ACLToken]{ID: c.String("accessor-id")}}
 	if args.ID == "" {
 		return errWhichToken
 	}
 	args.Spec.Description = c.String("description")
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
 	made, err := api.Call(ctx, agent, api.ACLTokenClone, args)
 	if err != nil {
 		return fmt.Errorf("clone token %q: %w", args.ID, err)
@@ -252,14 +234,10 @@ func tokenClone(ctx context.Context, c *call) error {
 	return c.show(made, func() { c.printToken(made) })
 }
 
-func tokenDelete(ctx context.Context, c *call) error {
+func tokenDelete(ctx context.Context, c *call, agent *client.Client) error {
 	id := c.String("accessor-id")
 	if id == "" {
 		return errWhichToken
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	if _, err := api.Call(ctx, agent, api.ACLTokenDelete, api.ACLID[api.ACLToken]{ID: id}); err != nil {
 		return fmt.Errorf("delete token %q: %w", id, err)
@@ -268,11 +246,7 @@ func tokenDelete(ctx context.Context, c *call) error {
 	return nil
 }
 
-func tokenList(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func tokenList(ctx context.Context, c *call, agent *client.Client) error {
 	all, err := api.Call(ctx, agent, api.ACLTokens, api.ACLTokensArgs{})
 	if err != nil {
 		return fmt.Errorf("list tokens: %w", err)
@@ -303,7 +277,7 @@ func (c *call) printToken(t *api.ACLToken) {
 	}
 }
 
-func setAgentToken(ctx context.Context, c *call) error {
+func setAgentToken(ctx context.Context, c *call, agent *client.Client) error {
 	kind := c.arg(0)
 	args := api.AgentTokenArgs{Kind: kind}
 	switch kind {
@@ -314,10 +288,6 @@ func setAgentToken(ctx context.Context, c *call) error {
 	if args.Spec.Token, err = c.readSecret(c.arg(1)); err != nil {
 		return err
 	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
 	if _, err := api.Call(ctx, agent, api.AgentToken, args); err != nil {
 		return fmt.Errorf("set the %s token of the agent: %w", kind, err)
 	}
@@ -325,12 +295,8 @@ func setAgentToken(ctx context.Context, c *call) error {
 	return nil
 }
 
-func translateRules(ctx context.Context, c *call) error {
+func translateRules(ctx context.Context, c *call, agent *client.Client) error {
 	rules, err := c.readArg(c.arg(0))
-	if err != nil {
-		return err
-	}
-	agent, err := c.connect()
 	if err != nil {
 		return err
 	}

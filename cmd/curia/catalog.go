@@ -21,17 +21,17 @@ var (
 
 var catalogCommands = []command{
 	{
-		name: "catalog datacenters", asks: true,
+		name: "catalog datacenters",
 		line: "List the known datacenters.",
 		help: `Example:
 
     $ curia catalog datacenters
     dc1`,
 		flags: flags(formatFlag),
-		run:   catalogDatacenters,
+		ask:   catalogDatacenters,
 	},
 	{
-		name: "catalog nodes", asks: true,
+		name: "catalog nodes",
 		line: "List the nodes of a datacenter.",
 		help: `The ID is shortened to its first 8 characters unless -detailed is given.
 
@@ -45,10 +45,10 @@ Example:
 			textFlag("service", "Only nodes with an instance of the service of this `NAME`."),
 			nearFlag, metaFlag, exprFlag, formatFlag,
 		),
-		run: catalogNodes,
+		ask: catalogNodes,
 	},
 	{
-		name: "catalog services", asks: true,
+		name: "catalog services",
 		line: "List the services of a datacenter.",
 		help: `Example:
 
@@ -60,15 +60,11 @@ Example:
 			boolFlag("tags", "Print the tags of each service as well."),
 			metaFlag, exprFlag, formatFlag,
 		),
-		run: catalogServices,
+		ask: catalogServices,
 	},
 }
 
-func catalogDatacenters(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func catalogDatacenters(ctx context.Context, c *call, agent *client.Client) error {
 	names, err := api.Call(ctx, agent, api.CatalogDatacenters, api.None{})
 	if err != nil {
 		return fmt.Errorf("list datacenters: %w", err)
@@ -93,11 +89,7 @@ func (c *call) selection() api.NodeSelection {
 	return out
 }
 
-func catalogNodes(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func catalogNodes(ctx context.Context, c *call, agent *client.Client) error {
 	nodes, err := findNodes(ctx, c, agent)
 	if err != nil {
 		return fmt.Errorf("list nodes: %w", err)
@@ -145,11 +137,7 @@ func findNodes(ctx context.Context, c *call, agent *client.Client) ([]*api.Node,
 	return out, err
 }
 
-func catalogServices(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func catalogServices(ctx context.Context, c *call, agent *client.Client) error {
 	services, err := findServices(ctx, c, agent)
 	if err != nil {
 		return fmt.Errorf("list services: %w", err)

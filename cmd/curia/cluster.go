@@ -12,11 +12,12 @@ import (
 	"strings"
 
 	"curia/api"
+	"curia/client"
 )
 
 var clusterCommands = []command{
 	{
-		name: "members", asks: true,
+		name: "members",
 		line: "List the members of the cluster that the agent sees.",
 		help: `Servers come first. The exit code is 2 when no member fits.
 
@@ -31,10 +32,10 @@ Example:
 			textFlag("status", "Only members whose status fits this regular `EXPRESSION`."),
 			exprFlag, formatFlag,
 		),
-		run: members,
+		ask: members,
 	},
 	{
-		name: "info", asks: true,
+		name: "info",
 		line: "Print statistics of the agent.",
 		help: `Example:
 
@@ -43,10 +44,10 @@ Example:
     	check_monitors = 0
     …`,
 		flags: flags(formatFlag),
-		run:   info,
+		ask:   info,
 	},
 	{
-		name: "operator raft list-peers", asks: true,
+		name: "operator raft list-peers",
 		line: "List the servers that keep the replicated log.",
 		help: `Example:
 
@@ -54,18 +55,14 @@ Example:
     Node  ID                                    Address         State   Voter  RaftProtocol  Commit Index  Trails Leader By
     n1    4d2c7f1a-52a6-4c3c-9e5d-c21b0f0a4f0e  127.0.0.1:8300  leader  true   3             12            -`,
 		flags: flags(formatFlag),
-		run:   listPeers,
+		ask:   listPeers,
 	},
 }
 
-func members(ctx context.Context, c *call) error {
+func members(ctx context.Context, c *call, agent *client.Client) error {
 	status, err := regexp.Compile("^(?:" + cmp.Or(c.String("status"), ".*") + ")$")
 	if err != nil {
 		return fmt.Errorf("members: -status: %w", err)
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	args := api.MembersArgs{}
 	if c.Bool("wan") {
@@ -117,11 +114,7 @@ func memberAddress(m *api.Member) string {
 	return net.JoinHostPort(m.Addr, strconv.Itoa(int(m.Port)))
 }
 
-func info(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func info(ctx context.Context, c *call, agent *client.Client) error {
 	self, err := api.Call(ctx, agent, api.AgentSelf, api.None{})
 	if err != nil {
 		return fmt.Errorf("ask the agent about itself: %w", err)
@@ -136,11 +129,7 @@ func info(ctx context.Context, c *call) error {
 	})
 }
 
-func listPeers(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func listPeers(ctx context.Context, c *call, agent *client.Client) error {
 	conf, err := api.Call(ctx, agent, api.OperatorRaftConfiguration, api.StaleArgs{Stale: c.Bool("stale")})
 	if err != nil {
 		return fmt.Errorf("list raft peers: %w", err)

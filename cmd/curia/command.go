@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v3"
+
+	"curia/client"
 )
 
 // command is one row of the table of commands. Everything else follows from
@@ -20,13 +22,13 @@ type command struct {
 	// least and most positional arguments; most is -1 when there is no limit.
 	least, most int
 	flags       func() []cli.Flag // nil for none
-	// asks says that the command talks to an agent and takes the flags of the
-	// connection.
-	asks bool
 	// firstEnds says that the first positional argument ends the flags, so that
 	// the others may begin with a dash.
 	firstEnds bool
-	run       func(ctx context.Context, c *call) error
+	// One of these carries the command out. A command with ask talks to an agent:
+	// it takes the flags of the connection.
+	run func(ctx context.Context, c *call) error
+	ask func(ctx context.Context, c *call, agent *client.Client) error
 }
 
 // flagFunc makes a flag. The library keeps the values of a run in the flag, so
@@ -172,20 +174,31 @@ func (cmd command) leaf(name string, sh shell) *cli.Command {
 			if err := cmd.checkArgs(c.Args().Slice()); err != nil {
 				return asUsageError(ctx, c, err, true)
 			}
-			return cmd.run(ctx, &call{Command: c, shell: sh})
+			return cmd.carryOut(ctx, &call{Command: c, shell: sh})
 		},
 	}
 	if cmd.flags != nil {
 		out.Flags = cmd.flags()
 	}
-	if cmd.asks {
-		out.Flags = append(out.Flags, connectionFlags()...)
+	if cmd.ask != nil {
+		out.Flags = append(out.Flags, flags(connectionFlags...)()...)
 	}
 	if cmd.firstEnds {
 		one := 1
 		out.StopOnNthArg = &one
 	}
 	return out
+}
+
+func (cmd command) carryOut(ctx context.Context, c *call) error {
+	if cmd.ask == nil {
+		return cmd.run(ctx, c)
+	}
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	return cmd.ask(ctx, c, agent)
 }
 
 // checkArgs wants as many positional arguments as the row says.

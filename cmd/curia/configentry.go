@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"curia/api"
+	"curia/client"
 	"curia/config"
 )
 
@@ -18,26 +19,26 @@ var (
 
 var configCommands = []command{
 	{
-		name: "config read", asks: true,
+		name: "config read",
 		line: "Print a config entry as JSON.",
 		help: `Example:
 
     $ curia config read -kind=service-defaults -name=web`,
 		flags: flags(kindFlag, nameFlag),
-		run:   configRead,
+		ask:   configRead,
 	},
 	{
-		name: "config list", asks: true,
+		name: "config list",
 		line: "List the names of the config entries of a kind.",
 		help: `Example:
 
     $ curia config list -kind=service-defaults
     web`,
 		flags: flags(kindFlag, formatFlag),
-		run:   configList,
+		ask:   configList,
 	},
 	{
-		name: "config write", args: "FILE", least: 1, most: 1, asks: true,
+		name: "config write", args: "FILE", least: 1, most: 1,
 		line: "Write a config entry.",
 		help: `The file is HCL or JSON; - stands for the standard input.
 
@@ -49,10 +50,10 @@ Example:
 			boolFlag("cas", "Write only if the entry is still as -modify-index says."),
 			numberFlag("modify-index", "`INDEX` for -cas; 0 means that there is no entry yet."),
 		),
-		run: configWrite,
+		ask: configWrite,
 	},
 	{
-		name: "config delete", asks: true,
+		name: "config delete",
 		line: "Delete a config entry.",
 		help: `The entry is named by -kind and -name, or by the file that it was written from.
 
@@ -66,7 +67,7 @@ Example:
 			boolFlag("cas", "Delete only if the entry is still as -modify-index says."),
 			numberFlag("modify-index", "`INDEX` for -cas."),
 		),
-		run: configDelete,
+		ask: configDelete,
 	},
 }
 
@@ -82,12 +83,8 @@ func (c *call) needed(names ...string) ([]string, error) {
 	return out, nil
 }
 
-func configRead(ctx context.Context, c *call) error {
+func configRead(ctx context.Context, c *call, agent *client.Client) error {
 	named, err := c.needed("kind", "name")
-	if err != nil {
-		return err
-	}
-	agent, err := c.connect()
 	if err != nil {
 		return err
 	}
@@ -98,12 +95,8 @@ func configRead(ctx context.Context, c *call) error {
 	return c.printJSON(entry)
 }
 
-func configList(ctx context.Context, c *call) error {
+func configList(ctx context.Context, c *call, agent *client.Client) error {
 	named, err := c.needed("kind")
-	if err != nil {
-		return err
-	}
-	agent, err := c.connect()
 	if err != nil {
 		return err
 	}
@@ -118,16 +111,12 @@ func configList(ctx context.Context, c *call) error {
 	})
 }
 
-func configWrite(ctx context.Context, c *call) error {
+func configWrite(ctx context.Context, c *call, agent *client.Client) error {
 	cas, err := c.condition()
 	if err != nil {
 		return err
 	}
 	entry, err := c.readEntry(c.arg(0))
-	if err != nil {
-		return err
-	}
-	agent, err := c.connect()
 	if err != nil {
 		return err
 	}
@@ -142,7 +131,7 @@ func configWrite(ctx context.Context, c *call) error {
 	return nil
 }
 
-func configDelete(ctx context.Context, c *call) error {
+func configDelete(ctx context.Context, c *call, agent *client.Client) error {
 	cas, err := c.condition()
 	if err != nil {
 		return err
@@ -163,10 +152,6 @@ func configDelete(ctx context.Context, c *call) error {
 			return err
 		}
 		args.Kind, args.Name = named[0], named[1]
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	name := args.Kind + "/" + args.Name
 	switch deleted, err := api.Call(ctx, agent, api.ConfigDelete, args); {

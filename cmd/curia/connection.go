@@ -3,26 +3,22 @@ package main
 import (
 	"cmp"
 
-	"github.com/urfave/cli/v3"
-
 	"curia/api"
 	"curia/client"
 )
 
 // connectionFlags say which agent to ask, and as whom.
-func connectionFlags() []cli.Flag {
-	return flags(
-		textFlag("http-addr", "`ADDRESS` of the agent: host:port, http://…, https://… or unix://path. Default 127.0.0.1:8500, or CONSUL_HTTP_ADDR."),
-		textFlag("token", "ACL `TOKEN` of the request. Default CONSUL_HTTP_TOKEN."),
-		textFlag("token-file", "`FILE` with the token; wins over -token. Default CONSUL_HTTP_TOKEN_FILE."),
-		textFlag("ca-file", "PEM `FILE` of the authorities to trust under https. Default CONSUL_CACERT."),
-		textFlag("ca-path", "`DIRECTORY` of such files. Default CONSUL_CAPATH."),
-		textFlag("client-cert", "PEM `FILE` of the certificate to show under https. Default CONSUL_CLIENT_CERT."),
-		textFlag("client-key", "PEM `FILE` of its key. Default CONSUL_CLIENT_KEY."),
-		textFlag("tls-server-name", "`NAME` to expect in the certificate of the agent. Default CONSUL_TLS_SERVER_NAME."),
-		textFlag("datacenter", "`DATACENTER` to ask. Default: that of the agent."),
-		boolFlag("stale", "Let any server answer, at once, from what it knows."),
-	)()
+var connectionFlags = []flagFunc{
+	textFlag("http-addr", "`ADDRESS` of the agent: host:port, http://…, https://… or unix://path. Default 127.0.0.1:8500, or CONSUL_HTTP_ADDR."),
+	textFlag("token", "ACL `TOKEN` of the request. Default CONSUL_HTTP_TOKEN."),
+	textFlag("token-file", "`FILE` with the token; wins over -token. Default CONSUL_HTTP_TOKEN_FILE."),
+	textFlag("ca-file", "PEM `FILE` of the authorities to trust under https. Default CONSUL_CACERT."),
+	textFlag("ca-path", "`DIRECTORY` of such files. Default CONSUL_CAPATH."),
+	textFlag("client-cert", "PEM `FILE` of the certificate to show under https. Default CONSUL_CLIENT_CERT."),
+	textFlag("client-key", "PEM `FILE` of its key. Default CONSUL_CLIENT_KEY."),
+	textFlag("tls-server-name", "`NAME` to expect in the certificate of the agent. Default CONSUL_TLS_SERVER_NAME."),
+	textFlag("datacenter", "`DATACENTER` to ask. Default: that of the agent."),
+	boolFlag("stale", "Let any server answer, at once, from what it knows."),
 }
 
 // connect makes the client that the flags and the environment describe. Flags

@@ -16,6 +16,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"curia/api"
+	"curia/client"
 )
 
 // Bounds of the times of a capture.
@@ -28,7 +29,7 @@ const (
 var debugTargets = []string{"agent", "host", "members", "metrics", "logs", "pprof"}
 
 var debugCommands = []command{{
-	name: "debug", asks: true,
+	name: "debug",
 	line: "Capture what an agent can tell about itself for a while, for others to look at.",
 	help: `The archive holds what the agent tells of its configuration, its machine and its
 members at the start; its metrics and its memory at each interval; its log, and the
@@ -47,7 +48,7 @@ Examples:
 		textFlag("output", "`DIRECTORY` to make; the archive has the same name with .tar.gz. Default: curia-debug- and the time, here."),
 		flagOf(cli.BoolFlag{Name: "archive", Value: true, Usage: "Make an archive of the directory. Default true."}),
 	),
-	run: debugAgent,
+	ask: debugAgent,
 }}
 
 // debugPlan is what to capture, and for how long.
@@ -58,7 +59,7 @@ type debugPlan struct {
 	archive            bool
 }
 
-func debugAgent(ctx context.Context, c *call) error {
+func debugAgent(ctx context.Context, c *call, agent *client.Client) error {
 	p := &debugPlan{
 		Duration: c.Duration("duration"), Interval: c.Duration("interval"), Targets: c.StringSlice("capture"),
 		output: c.String("output"), archive: c.Bool("archive"),
@@ -66,7 +67,7 @@ func debugAgent(ctx context.Context, c *call) error {
 	if err := p.complete(time.Now()); err != nil {
 		return err
 	}
-	return c.capture(ctx, p)
+	return c.capture(ctx, agent, p)
 }
 
 // complete fills in what was left out, and refuses what makes no sense.
@@ -112,11 +113,7 @@ func (p *debugPlan) result() string {
 func (p *debugPlan) has(target string) bool { return slices.Contains(p.Targets, target) }
 
 // capture carries a plan out. What is interrupted leaves what it has.
-func (c *call) capture(ctx context.Context, p *debugPlan) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func (c *call) capture(ctx context.Context, agent *client.Client, p *debugPlan) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	self, err := api.Call(ctx, agent, api.AgentSelf, api.None{})

@@ -19,6 +19,7 @@ import (
 
 	"curia/acl"
 	"curia/agent"
+	"curia/client"
 	"curia/internal/testing/inproc"
 )
 
@@ -73,7 +74,7 @@ func debugged(ctx context.Context, t *testing.T, s *inproc.Server, targets ...st
 	var o, e bytes.Buffer
 	nothing := func(string) (string, bool) { return "", false }
 	row := debugCommands[0]
-	row.run = func(ctx context.Context, c *call) error { return c.capture(ctx, p) }
+	row.ask = func(ctx context.Context, c *call, agent *client.Client) error { return c.capture(ctx, agent, p) }
 	err = row.leaf("debug", shell{strings.NewReader(""), &o, &e, nothing}).Run(ctx, []string{"debug", "-http-addr=" + s.Listen()})
 	if _, gone := os.Stat(p.output); gone == nil {
 		t.Errorf("%s is there beside its archive", p.output)
@@ -161,7 +162,7 @@ func TestDebugInterrupted(t *testing.T) {
 	p := &debugPlan{Duration: time.Hour, Interval: time.Hour, Targets: []string{"agent", "metrics"}, output: filepath.Join(t.TempDir(), "o")}
 	var said, errs bytes.Buffer
 	row := debugCommands[0]
-	row.run = func(ctx context.Context, c *call) error { return c.capture(ctx, p) }
+	row.ask = func(ctx context.Context, c *call, agent *client.Client) error { return c.capture(ctx, agent, p) }
 	out := writerFunc(func(text []byte) (int, error) {
 		if bytes.Contains(text, []byte("Look 1")) {
 			cancel()

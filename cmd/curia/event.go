@@ -5,10 +5,11 @@ import (
 	"fmt"
 
 	"curia/api"
+	"curia/client"
 )
 
 var eventCommands = []command{{
-	name: "event", args: "[PAYLOAD]", most: 1, asks: true,
+	name: "event", args: "[PAYLOAD]", most: 1,
 	line: "Fire an event in a datacenter, and print its ID.",
 	help: `Every agent that the expressions fit takes notice of the event, and its watches
 run. Name, expressions and payload may have a few hundred bytes together.
@@ -23,10 +24,10 @@ Example:
 		textFlag("service", "Only agents with a service whose name fits this regular `EXPRESSION`."),
 		textFlag("tag", "Only agents where such a service has a tag that fits this regular `EXPRESSION`."),
 	),
-	run: fireEvent,
+	ask: fireEvent,
 }}
 
-func fireEvent(ctx context.Context, c *call) error {
+func fireEvent(ctx context.Context, c *call, agent *client.Client) error {
 	args := api.EventFireArgs{
 		Name: c.String("name"), Payload: []byte(c.arg(0)),
 		EventFilter: api.EventFilter{Node: c.String("node"), Service: c.String("service"), Tag: c.String("tag")},
@@ -36,10 +37,6 @@ func fireEvent(ctx context.Context, c *call) error {
 		return refusal("Event name must be specified")
 	case args.Tag != "" && args.Service == "":
 		return refusal("Cannot provide tag filter without service filter.")
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	e, err := api.Call(ctx, agent, api.EventFire, args)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"curia/api"
+	"curia/client"
 )
 
 // Times of a remote execution.
@@ -28,7 +29,7 @@ const (
 )
 
 var execCommands = []command{{
-	name: "exec", args: "[COMMAND…]", least: 1, most: -1, asks: true, firstEnds: true,
+	name: "exec", args: "[COMMAND…]", least: 1, most: -1, firstEnds: true,
 	line: "Run a command on many nodes, and print what it prints there.",
 	help: `Agents that the expressions fit run the command, unless disable_remote_exec is
 true, as it is by default. With "-" a script is read from the standard input, and
@@ -56,7 +57,7 @@ Examples:
 		flagOf(cli.DurationFlag{Name: "wait-repl", Value: 200 * time.Millisecond, Usage: "`DURATION` between writing the command and telling the agents, so that all servers have it. Default 200ms."}),
 		boolFlag("verbose", "Tell what happens."),
 	),
-	run: execRemote,
+	ask: execRemote,
 }}
 
 // remoteRun is a command that runs on other nodes.
@@ -76,7 +77,7 @@ type remoteNode struct {
 	code  string
 }
 
-func execRemote(ctx context.Context, c *call) error {
+func execRemote(ctx context.Context, c *call, agent *client.Client) error {
 	filter := api.EventFilter{Node: c.String("node"), Service: c.String("service"), Tag: c.String("tag")}
 	job, err := c.remoteJob()
 	switch {
@@ -84,10 +85,6 @@ func execRemote(ctx context.Context, c *call) error {
 		return err
 	case filter.Tag != "" && filter.Service == "":
 		return refusal("Cannot provide tag filter without service filter.")
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -83,16 +83,16 @@ func indented(text string) string {
 }
 
 // splitFlags puts the flags that every command has in common aside.
-func splitFlags(flags []cli.Flag) (own, connection []cli.Flag) {
+func splitFlags(all []cli.Flag) (own, connection []cli.Flag) {
 	common := map[string]bool{}
-	for _, f := range connectionFlags() {
+	for _, f := range flags(connectionFlags...)() {
 		common[f.Names()[0]] = true
 	}
 	isAsking := false
-	for _, f := range flags {
+	for _, f := range all {
 		isAsking = isAsking || f.Names()[0] == "http-addr"
 	}
-	for _, f := range flags {
+	for _, f := range all {
 		if isAsking && common[f.Names()[0]] {
 			connection = append(connection, f)
 		} else {

@@ -9,11 +9,12 @@ import (
 	"slices"
 
 	"curia/api"
+	"curia/client"
 )
 
 var keyringCommands = []command{
 	{
-		name: "keyring", asks: true,
+		name: "keyring",
 		line: "Look after the keys of the encryption of gossip.",
 		help: `Exactly one of -install, -use, -remove, -list and -list-primary says what to do. A
 key is changed in three steps: install the new one, use it, remove the old one. Each
@@ -41,19 +42,15 @@ Example:
 			numberFlag("relay-factor", "`NUMBER` of other members that pass on each answer, from 0 to 5, for networks that lose much."),
 			boolFlag("local-only", "Ask nobody in other datacenters; for the lists."),
 		),
-		run: keyring,
+		ask: keyring,
 	},
 }
 
 // keyringMax is the greatest -relay-factor.
 const keyringMax = 5
 
-func keyring(ctx context.Context, c *call) error {
+func keyring(ctx context.Context, c *call, agent *client.Client) error {
 	action, err := c.keyringAction()
-	if err != nil {
-		return err
-	}
-	agent, err := c.connect()
 	if err != nil {
 		return err
 	}

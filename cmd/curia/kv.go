@@ -18,7 +18,7 @@ import (
 
 var kvCommands = []command{
 	{
-		name: "kv get", args: "[KEY]", most: 1, asks: true,
+		name: "kv get", args: "[KEY]", most: 1,
 		line: "Print the value of a key, or the keys under a prefix.",
 		help: `Without flags the value is printed as it is, with a line feed behind it. With
 -recurse or -keys the argument is a prefix, which may be left out.
@@ -37,10 +37,10 @@ Examples:
 			boolFlag("base64", "Print values in base64."),
 			formatFlag,
 		),
-		run: kvGet,
+		ask: kvGet,
 	},
 	{
-		name: "kv put", args: "KEY [VALUE]", least: 1, most: 2, asks: true, firstEnds: true,
+		name: "kv put", args: "KEY [VALUE]", least: 1, most: 2, firstEnds: true,
 		line: "Write a value to a key.",
 		help: `The value may be @file, which stands for what the file holds, or - for the
 standard input. Without a value the key gets an empty one. Flags stand before
@@ -60,10 +60,10 @@ Examples:
 			boolFlag("release", "Give the lock of the key back, if the session holds it."),
 			boolFlag("base64", "The value is in base64; write what it stands for."),
 		),
-		run: kvPut,
+		ask: kvPut,
 	},
 	{
-		name: "kv delete", args: "[KEY]", most: 1, asks: true,
+		name: "kv delete", args: "[KEY]", most: 1,
 		line: "Delete a key, or all keys under a prefix.",
 		help: `Deleting a key that does not exist is a success.
 
@@ -76,10 +76,10 @@ Example:
 			boolFlag("cas", "Delete only if the ModifyIndex of the key is that of -modify-index."),
 			numberFlag("modify-index", "With -cas, the `INDEX` that the key must have."),
 		),
-		run: kvDelete,
+		ask: kvDelete,
 	},
 	{
-		name: "kv export", args: "[PREFIX]", most: 1, asks: true,
+		name: "kv export", args: "[PREFIX]", most: 1,
 		line: "Print all keys under a prefix as JSON.",
 		help: `The result is a list of objects with key, flags and value, the value in base64,
 as "kv import" reads it.
@@ -87,10 +87,10 @@ as "kv import" reads it.
 Example:
 
     $ curia kv export redis/ > redis.json`,
-		run: kvExport,
+		ask: kvExport,
 	},
 	{
-		name: "kv import", args: "DATA", least: 1, most: 1, asks: true,
+		name: "kv import", args: "DATA", least: 1, most: 1,
 		line: "Write the keys that \"kv export\" has printed.",
 		help: `DATA is a file (with or without @ before its name), - for the standard input, or
 the JSON itself. Keys are written one after the other; the first that cannot be
@@ -101,15 +101,11 @@ Example:
     $ curia kv import redis.json
     Imported: redis/config/connections`,
 		flags: flags(textFlag("prefix", "`TEXT` to put before every key.")),
-		run:   kvImport,
+		ask:   kvImport,
 	},
 }
 
-func kvGet(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func kvGet(ctx context.Context, c *call, agent *client.Client) error {
 	key := c.arg(0)
 	switch {
 	case c.Bool("keys"):
@@ -174,7 +170,7 @@ func (c *call) printEntry(e *api.KVPair, label string) {
 	c.printf("%-*s%s\n", len("CreateIndex")+6, "Value", value)
 }
 
-func kvPut(ctx context.Context, c *call) error {
+func kvPut(ctx context.Context, c *call, agent *client.Client) error {
 	args := api.KVPutArgs{Key: c.arg(0), Flags: c.Uint64("flags")}
 	if args.Key == "" {
 		return errors.New("missing KEY argument")
@@ -187,10 +183,6 @@ func kvPut(ctx context.Context, c *call) error {
 		return err
 	}
 	args.Value = value
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
 	written, err := api.Call(ctx, agent, api.KVPut, args)
 	if err != nil {
 		return fmt.Errorf("write key %q: %w", args.Key, err)
@@ -266,7 +258,7 @@ func (c *call) readArg(text string) ([]byte, error) {
 	return []byte(text), nil
 }
 
-func kvDelete(ctx context.Context, c *call) error {
+func kvDelete(ctx context.Context, c *call, agent *client.Client) error {
 	args := api.KVDeleteArgs{Key: c.arg(0), Recurse: c.Bool("recurse")}
 	switch {
 	case args.Key == "" && !args.Recurse:
@@ -278,10 +270,6 @@ func kvDelete(ctx context.Context, c *call) error {
 	case c.Bool("cas"):
 		index := c.Uint64("modify-index")
 		args.CAS = &index
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	deleted, err := api.Call(ctx, agent, api.KVDelete, args)
 	switch {
@@ -306,11 +294,7 @@ type exported struct {
 	Value []byte `json:"value"` // base64
 }
 
-func kvExport(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func kvExport(ctx context.Context, c *call, agent *client.Client) error {
 	prefix := c.arg(0)
 	entries, err := api.Call(ctx, agent, api.KVList, api.PrefixArgs{Prefix: prefix})
 	if err != nil && api.KindOf(err) != api.NotFound {
@@ -329,7 +313,7 @@ func kvExport(ctx context.Context, c *call) error {
 	return nil
 }
 
-func kvImport(ctx context.Context, c *call) error {
+func kvImport(ctx context.Context, c *call, agent *client.Client) error {
 	source := c.arg(0)
 	if source == "" {
 		return errors.New("missing DATA argument")
@@ -344,10 +328,6 @@ func kvImport(ctx context.Context, c *call) error {
 	var entries []exported
 	if err := json.Unmarshal(text, &entries); err != nil {
 		return fmt.Errorf("decode keys: %w; expected a list as \"kv export\" prints it", err)
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	for _, e := range entries {
 		key := c.String("prefix") + e.Key

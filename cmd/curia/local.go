@@ -10,12 +10,13 @@ import (
 	"strings"
 
 	"curia/api"
+	"curia/client"
 	"curia/config"
 )
 
 var localCommands = []command{
 	{
-		name: "services register", args: "[FILE…]", most: -1, asks: true,
+		name: "services register", args: "[FILE…]", most: -1,
 		line: "Register services with the agent.",
 		help: `The services are those of configuration files, with their checks, or one that
 the flags describe. A service whose ID the agent has already is replaced; the
@@ -35,10 +36,10 @@ Examples:
 			listFlag("meta", "`KEY=VALUE` to keep beside the service. May be repeated."),
 			boolFlag("replace-existing-checks", "Remove the checks of a service that its new definition does not have."),
 		),
-		run: servicesRegister,
+		ask: servicesRegister,
 	},
 	{
-		name: "services deregister", args: "[FILE…]", most: -1, asks: true,
+		name: "services deregister", args: "[FILE…]", most: -1,
 		line: "Remove services from the agent.",
 		help: `The services are those of configuration files, or the one with the ID of -id.
 Removing a service that the agent does not have is a success.
@@ -49,10 +50,10 @@ Examples:
     Deregistered service: web
     $ curia services deregister web.hcl`,
 		flags: flags(textFlag("id", "`ID` of the service.")),
-		run:   servicesDeregister,
+		ask:   servicesDeregister,
 	},
 	{
-		name: "maint", asks: true,
+		name: "maint",
 		line: "Take the node or a service out of use, or put it back.",
 		help: `What is in maintenance has a critical check that says why, so that nobody is sent
 there; it outlives restarts of the agent. Without flags the command prints what
@@ -70,10 +71,10 @@ Examples:
 			textFlag("reason", "With -enable, `TEXT` for people to read."),
 			textFlag("service", "`ID` of a service of the agent. Default: the whole node."),
 		),
-		run: maint,
+		ask: maint,
 	},
 	{
-		name: "reload", asks: true,
+		name: "reload",
 		line: "Let the agent read its configuration again.",
 		help: `Settings that need a restart keep their values; the log of the agent names them.
 
@@ -81,18 +82,14 @@ Example:
 
     $ curia reload
     Configuration reload triggered`,
-		run: reload,
+		ask: reload,
 	},
 }
 
-func servicesRegister(ctx context.Context, c *call) error {
+func servicesRegister(ctx context.Context, c *call, agent *client.Client) error {
 	services, err := c.services()
 	if err != nil {
 		return fmt.Errorf("services register: %w", err)
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	for _, s := range services {
 		args := api.ServiceRegisterArgs{Definition: *s, Replace: api.Replace(c.Bool("replace-existing-checks"))}
@@ -104,14 +101,10 @@ func servicesRegister(ctx context.Context, c *call) error {
 	return nil
 }
 
-func servicesDeregister(ctx context.Context, c *call) error {
+func servicesDeregister(ctx context.Context, c *call, agent *client.Client) error {
 	services, err := c.services()
 	if err != nil {
 		return fmt.Errorf("services deregister: %w", err)
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	for _, s := range services {
 		id := cmp.Or(s.ID, s.Name)
@@ -178,7 +171,7 @@ func (c *call) serviceOfFlags() (*api.ServiceDefinition, error) {
 	return s, nil
 }
 
-func maint(ctx context.Context, c *call) error {
+func maint(ctx context.Context, c *call, agent *client.Client) error {
 	enable, disable, service := c.Bool("enable"), c.Bool("disable"), c.String("service")
 	switch {
 	case enable && disable:
@@ -187,10 +180,6 @@ func maint(ctx context.Context, c *call) error {
 		return errors.New("maint: -reason needs -enable")
 	case !enable && !disable && c.IsSet("service"):
 		return errors.New("maint: -service needs -enable or -disable")
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	if !enable && !disable {
 		return c.listMaintenance(ctx, agent)
@@ -231,11 +220,7 @@ func (c *call) listMaintenance(ctx context.Context, agent api.Caller) error {
 	return nil
 }
 
-func reload(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func reload(ctx context.Context, c *call, agent *client.Client) error {
 	if _, err := api.Call(ctx, agent, api.AgentReload, api.None{}); err != nil {
 		return err
 	}

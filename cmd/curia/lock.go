@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"curia/api"
+	"curia/client"
 	"curia/internal/child"
 )
 
@@ -26,7 +27,7 @@ const (
 )
 
 var lockCommands = []command{{
-	name: "lock", args: "PREFIX CHILD…", least: 2, most: -1, asks: true, firstEnds: true,
+	name: "lock", args: "PREFIX CHILD…", least: 2, most: -1, firstEnds: true,
 	line: "Run a command while holding a lock.",
 	help: `The lock is the key PREFIX/.lock, taken by a session of its own; with -n there
 are several places, and that key lists who has one. While the command runs its
@@ -49,7 +50,7 @@ Examples:
 		boolFlag("child-exit-code", "Exit with 2 when the command fails."),
 		boolFlag("verbose", "Tell what happens."),
 	),
-	run: lockAndRun,
+	ask: lockAndRun,
 }}
 
 // holding is a lock while it is wanted or held.
@@ -61,7 +62,7 @@ type holding struct {
 	tell    func(format string, args ...any)
 }
 
-func lockAndRun(ctx context.Context, c *call) error {
+func lockAndRun(ctx context.Context, c *call, agent *client.Client) error {
 	prefix, words := strings.TrimPrefix(c.arg(0), "/"), c.Args().Slice()[1:]
 	wait := cmp.Or(c.Duration("timeout"), c.Duration("try"))
 	switch {
@@ -71,10 +72,6 @@ func lockAndRun(ctx context.Context, c *call) error {
 		return fmt.Errorf("-n must be positive, not %d", c.Int("n"))
 	case wait < 0 || c.IsSet("try") && wait == 0:
 		return errors.New("-timeout and -try must be positive")
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()

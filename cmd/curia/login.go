@@ -13,7 +13,7 @@ import (
 
 var loginCommands = []command{
 	{
-		name: "login", asks: true,
+		name: "login",
 		line: "Trade a token of somebody else against one of Curia.",
 		help: `The secret of the new token is written to a file that only its owner can read.
 The token of the environment plays no part: it may be that of an earlier login.
@@ -22,28 +22,24 @@ Example:
 
     $ curia login -method=ci -bearer-token-file=/run/secrets/jwt -token-sink-file=curia.token -meta=job=7
     $ curia kv get -token-file=curia.token greeting`,
-		flags: flags(
+		flags: flags(append([]flagFunc{
 			textFlag("method", "`NAME` of the auth method."),
 			textFlag("type", "`TYPE` of the auth method: jwt. Default: whatever it has."),
 			textFlag("bearer-token-file", "`FILE` with the token that the auth method verifies."),
 			textFlag("token-sink-file", "`FILE` to write the secret of the new token to."),
 			listFlag("meta", "`KEY=VALUE` to tell about the new token. May be repeated."),
-		),
+		}, connectionFlags...)...),
 		run: login,
 	},
 	{
-		name: "logout", asks: true,
+		name: "logout",
 		line: "Delete the token of a login.",
 		help: `The token is the one that the command is run with.
 
 Example:
 
     $ curia logout -token-file=curia.token`,
-		run: func(ctx context.Context, c *call) error {
-			agent, err := c.connect()
-			if err != nil {
-				return err
-			}
+		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			if _, err := api.Call(ctx, agent, api.ACLLogout, api.ACLLogoutArgs{}); err != nil {
 				return fmt.Errorf("log out: %w", err)
 			}
@@ -52,6 +48,8 @@ Example:
 	},
 }
 
+// login connects by itself: the token of the environment may be the file that it
+// is to write.
 func login(ctx context.Context, c *call) error {
 	l := api.ACLCredentials{AuthMethod: c.String("method")}
 	bearer, sink := c.String("bearer-token-file"), c.String("token-sink-file")

@@ -11,10 +11,11 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"curia/api"
+	"curia/client"
 )
 
 var monitorCommands = []command{{
-	name: "monitor", asks: true,
+	name: "monitor",
 	line: "Print what the agent logs, until it is interrupted.",
 	help: `The agent may log less where it runs: the level here is one's own.
 
@@ -25,14 +26,10 @@ Example:
 		flagOf(cli.StringFlag{Name: "log-level", Value: "INFO", Usage: "The finest `LEVEL` to print: trace, debug, info, warn or err. Default info."}),
 		boolFlag("log-json", "Print JSON objects, one per line."),
 	),
-	run: monitorLog,
+	ask: monitorLog,
 }}
 
-func monitorLog(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func monitorLog(ctx context.Context, c *call, agent *client.Client) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	args := &api.MonitorArgs{LogLevel: c.String("log-level"), LogJSON: c.Bool("log-json")}

@@ -13,11 +13,12 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"curia/api"
+	"curia/client"
 )
 
 var operatorCommands = []command{
 	{
-		name: "operator raft remove-peer", asks: true,
+		name: "operator raft remove-peer",
 		line: "Remove a server from the replicated log.",
 		help: `For a server that has failed and will not come back. One that is still running
 should leave instead. The server is named by one of -id and -address.
@@ -30,20 +31,20 @@ Example:
 			textFlag("id", "`ID` of the server."),
 			textFlag("address", "`HOST:PORT` of the server."),
 		),
-		run: removePeer,
+		ask: removePeer,
 	},
 	{
-		name: "operator raft transfer-leader", asks: true,
+		name: "operator raft transfer-leader",
 		line: "Make another server the leader.",
 		help: `Example:
 
     $ curia operator raft transfer-leader
     Success`,
 		flags: flags(textFlag("id", "`ID` of the next leader. Default: the server whose log is longest.")),
-		run:   transferLeader,
+		ask:   transferLeader,
 	},
 	{
-		name: "operator autopilot get-config", asks: true,
+		name: "operator autopilot get-config",
 		line: "Print the configuration of autopilot.",
 		help: `Example:
 
@@ -51,10 +52,10 @@ Example:
     CleanupDeadServers = true
     …`,
 		flags: flags(formatFlag),
-		run:   autopilotGet,
+		ask:   autopilotGet,
 	},
 	{
-		name: "operator autopilot set-config", asks: true,
+		name: "operator autopilot set-config",
 		line: "Change the configuration of autopilot.",
 		help: `What no flag names stays as it is.
 
@@ -72,10 +73,10 @@ Example:
 			textFlag("redundancy-zone-tag", "`TAG` that is kept for clients; has no effect."),
 			textFlag("upgrade-version-tag", "`TAG` that is kept for clients; has no effect."),
 		),
-		run: autopilotSet,
+		ask: autopilotSet,
 	},
 	{
-		name: "operator autopilot state", asks: true,
+		name: "operator autopilot state",
 		line: "Print what autopilot knows of the servers.",
 		help: `Example:
 
@@ -83,10 +84,10 @@ Example:
     Healthy:                      true
     …`,
 		flags: flags(formatFlag),
-		run:   autopilotState,
+		ask:   autopilotState,
 	},
 	{
-		name: "operator usage instances", asks: true,
+		name: "operator usage instances",
 		line: "Count the instances of services.",
 		help: `The servers themselves and the service mesh are not billable.
 
@@ -101,7 +102,7 @@ Example:
 			boolFlag("connect", "Print the instances of the service mesh alone."),
 			formatFlag,
 		),
-		run: usageInstances,
+		ask: usageInstances,
 	},
 }
 
@@ -109,7 +110,7 @@ func durationFlag(name, usage string) flagFunc {
 	return flagOf(cli.DurationFlag{Name: name, Usage: usage})
 }
 
-func removePeer(ctx context.Context, c *call) error {
+func removePeer(ctx context.Context, c *call, agent *client.Client) error {
 	args := api.RaftPeerArgs{ID: c.String("id"), Address: c.String("address")}
 	what := fmt.Sprintf("id %q", args.ID)
 	switch {
@@ -120,10 +121,6 @@ func removePeer(ctx context.Context, c *call) error {
 	case args.ID == "":
 		what = fmt.Sprintf("address %q", args.Address)
 	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
 	if _, err := api.Call(ctx, agent, api.OperatorRaftRemove, args); err != nil {
 		return fmt.Errorf("remove peer with %s: %w", what, err)
 	}
@@ -131,11 +128,7 @@ func removePeer(ctx context.Context, c *call) error {
 	return nil
 }
 
-func transferLeader(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func transferLeader(ctx context.Context, c *call, agent *client.Client) error {
 	done, err := api.Call(ctx, agent, api.OperatorRaftTransfer, api.RaftTransferArgs{ID: c.String("id")})
 	switch {
 	case err != nil:
@@ -147,11 +140,7 @@ func transferLeader(ctx context.Context, c *call) error {
 	return nil
 }
 
-func autopilotGet(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func autopilotGet(ctx context.Context, c *call, agent *client.Client) error {
 	conf, err := api.Call(ctx, agent, api.AutopilotConfigurationGet, api.None{})
 	if err != nil {
 		return fmt.Errorf("read autopilot configuration: %w", err)
@@ -168,11 +157,7 @@ func autopilotGet(ctx context.Context, c *call) error {
 	})
 }
 
-func autopilotSet(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func autopilotSet(ctx context.Context, c *call, agent *client.Client) error {
 	conf, err := api.Call(ctx, agent, api.AutopilotConfigurationGet, api.None{})
 	if err != nil {
 		return fmt.Errorf("read autopilot configuration: %w", err)
@@ -207,11 +192,7 @@ func (c *call) changeAutopilot(conf *api.AutopilotConfiguration) {
 	}
 }
 
-func autopilotState(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func autopilotState(ctx context.Context, c *call, agent *client.Client) error {
 	state, err := api.Call(ctx, agent, api.AutopilotStateGet, api.None{})
 	if err != nil {
 		return fmt.Errorf("read autopilot state: %w", err)
@@ -244,11 +225,7 @@ func autopilotState(ctx context.Context, c *call) error {
 	})
 }
 
-func usageInstances(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func usageInstances(ctx context.Context, c *call, agent *client.Client) error {
 	found, err := api.Call(ctx, agent, api.OperatorUsage, api.UsageArgs{Global: c.Bool("all-datacenters")})
 	if err != nil {
 		return fmt.Errorf("count service instances: %w", err)
@@ -295,7 +272,7 @@ func (c *call) printConnect(usage map[string]*api.ServiceUsage) {
 
 var rttCommands = []command{
 	{
-		name: "rtt", args: "NODE [NODE]", least: 1, most: 2, asks: true,
+		name: "rtt", args: "NODE [NODE]", least: 1, most: 2,
 		line: "Estimate the round-trip time between two nodes.",
 		help: `Without a second node it is the one whose agent is asked. With -wan the nodes
 are servers, which may be in different datacenters: n1.dc1.
@@ -305,15 +282,11 @@ Example:
     $ curia rtt n1 n2
     Estimated n1 <-> n2 rtt: 0.610 ms (using LAN coordinates)`,
 		flags: flags(boolFlag("wan", "Look among the servers of all datacenters instead.")),
-		run:   rtt,
+		ask:   rtt,
 	},
 }
 
-func rtt(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func rtt(ctx context.Context, c *call, agent *client.Client) error {
 	names := c.Args().Slice()
 	if len(names) == 1 {
 		self, err := api.Call(ctx, agent, api.AgentSelf, api.None{})

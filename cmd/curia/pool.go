@@ -5,11 +5,12 @@ import (
 	"fmt"
 
 	"curia/api"
+	"curia/client"
 )
 
 var poolCommands = []command{
 	{
-		name: "join", args: "ADDRESS…", least: 1, most: -1, asks: true,
+		name: "join", args: "ADDRESS…", least: 1, most: -1,
 		line: "Let the agent join a cluster.",
 		help: `Each address is that of a member of the cluster, with the port of its gossip if it
 is not the agent's own. One that answers is enough.
@@ -19,10 +20,10 @@ Example:
     $ curia join 10.0.0.7 10.0.0.8:8301
     Successfully joined cluster by contacting 2 nodes.`,
 		flags: flags(boolFlag("wan", "Join the servers of another datacenter.")),
-		run:   join,
+		ask:   join,
 	},
 	{
-		name: "leave", asks: true,
+		name: "leave",
 		line: "Let the agent leave its cluster, and end.",
 		help: `The other members learn that the agent has left, rather than find that it has
 failed.
@@ -31,10 +32,10 @@ Example:
 
     $ curia leave
     Graceful leave complete`,
-		run: leave,
+		ask: leave,
 	},
 	{
-		name: "force-leave", args: "NODE", least: 1, most: 1, asks: true,
+		name: "force-leave", args: "NODE", least: 1, most: 1,
 		line: "Make a member that has failed one that has left.",
 		help: `A member that is alive after all comes back by itself.
 
@@ -45,7 +46,7 @@ Example:
 			boolFlag("prune", "Forget the member at once, rather than list it as having left."),
 			boolFlag("wan", "Leave the datacenter's own members alone; the name is that of a server among all datacenters, such as s1.dc2."),
 		),
-		run: forceLeave,
+		ask: forceLeave,
 	},
 }
 
@@ -57,11 +58,7 @@ func (c *call) wan() string {
 	return ""
 }
 
-func join(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func join(ctx context.Context, c *call, agent *client.Client) error {
 	joined := 0
 	for _, addr := range c.Args().Slice() {
 		if _, err := api.Call(ctx, agent, api.AgentJoin, api.JoinArgs{Address: addr, WAN: c.wan()}); err != nil {
@@ -77,11 +74,7 @@ func join(ctx context.Context, c *call) error {
 	return nil
 }
 
-func leave(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func leave(ctx context.Context, c *call, agent *client.Client) error {
 	if _, err := api.Call(ctx, agent, api.AgentLeave, api.None{}); err != nil {
 		return fmt.Errorf("leave the cluster: %w", err)
 	}
@@ -89,11 +82,7 @@ func leave(ctx context.Context, c *call) error {
 	return nil
 }
 
-func forceLeave(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func forceLeave(ctx context.Context, c *call, agent *client.Client) error {
 	args := api.ForceLeaveArgs{NodeName: api.NodeName{Node: c.arg(0)}, Prune: c.Bool("prune"), WAN: c.wan()}
 	if _, err := api.Call(ctx, agent, api.AgentForceLeave, args); err != nil {
 		return fmt.Errorf("force %q to leave: %w", c.arg(0), err)

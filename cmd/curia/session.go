@@ -9,20 +9,21 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"curia/api"
+	"curia/client"
 )
 
 var sessionCommands = []command{
 	{
-		name: "session list", asks: true,
+		name: "session list",
 		line: "List sessions.",
 		help: `Example:
 
     $ curia session list -node=web-1`,
 		flags: flags(textFlag("node", "Only sessions of the node of this `NAME`."), formatFlag),
-		run:   sessionList,
+		ask:   sessionList,
 	},
 	{
-		name: "session create", asks: true,
+		name: "session create",
 		line: "Create a session, and print its ID.",
 		help: `A session ends when its node goes, when one of its checks becomes critical, and
 when it is not renewed within its TTL. What happens to the keys that it has
@@ -40,10 +41,10 @@ Example:
 			flagOf(cli.DurationFlag{Name: "lock-delay", Usage: "`DURATION`, up to 60s, in which nobody can lock the keys of a session that has failed. Default 15s."}),
 			listFlag("check", "`ID` of a check of the node that ends the session when it is critical. May be repeated; empty for none. Default serfHealth."),
 		),
-		run: sessionCreate,
+		ask: sessionCreate,
 	},
 	{
-		name: "session destroy", args: "ID", least: 1, most: 1, asks: true,
+		name: "session destroy", args: "ID", least: 1, most: 1,
 		line: "End a session and give back what it holds.",
 		help: `Destroying a session that does not exist is a success.
 
@@ -51,16 +52,13 @@ Example:
 
     $ curia session destroy 6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11
     Success! Destroyed session: 6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11`,
-		run: sessionDestroy,
+		ask: sessionDestroy,
 	},
 }
 
-func sessionList(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func sessionList(ctx context.Context, c *call, agent *client.Client) error {
 	var sessions []*api.Session
+	var err error
 	if node := c.String("node"); node != "" {
 		sessions, err = api.Call(ctx, agent, api.SessionNode, api.NodeName{Node: node})
 	} else {
@@ -92,7 +90,7 @@ func sessionChecks(s *api.Session) string {
 	return strings.Join(ids, ",")
 }
 
-func sessionCreate(ctx context.Context, c *call) error {
+func sessionCreate(ctx context.Context, c *call, agent *client.Client) error {
 	spec := api.SessionSpec{
 		Name: c.String("name"), Node: c.String("node"), TTL: c.String("ttl"), Behavior: c.String("behavior"),
 	}
@@ -109,10 +107,6 @@ func sessionCreate(ctx context.Context, c *call) error {
 		}
 		spec.NodeChecks = &checks
 	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
 	created, err := api.Call(ctx, agent, api.SessionCreate, api.SessionCreateArgs{Spec: spec})
 	if err != nil {
 		return fmt.Errorf("create session: %w", err)
@@ -121,11 +115,7 @@ func sessionCreate(ctx context.Context, c *call) error {
 	return nil
 }
 
-func sessionDestroy(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func sessionDestroy(ctx context.Context, c *call, agent *client.Client) error {
 	id := c.arg(0)
 	if _, err := api.Call(ctx, agent, api.SessionDestroy, api.SessionID{ID: id}); err != nil {
 		return fmt.Errorf("destroy session %q: %w", id, err)

@@ -16,7 +16,7 @@ import (
 
 var snapshotCommands = []command{
 	{
-		name: "snapshot save", args: "FILE", least: 1, most: 1, asks: true,
+		name: "snapshot save", args: "FILE", least: 1, most: 1,
 		line: "Save the state of a datacenter to a file.",
 		help: `The file appears when the archive has been read back and found whole; an older
 one of the same name stays until then. It holds secrets, so only its owner may
@@ -26,10 +26,10 @@ Example:
 
     $ curia snapshot save backup.snap
     Saved and verified snapshot to index 8419`,
-		run: snapshotSave,
+		ask: snapshotSave,
 	},
 	{
-		name: "snapshot restore", args: "FILE", least: 1, most: 1, asks: true,
+		name: "snapshot restore", args: "FILE", least: 1, most: 1,
 		line: "Replace the state of a datacenter by that of a file.",
 		help: `Everything that was written after the snapshot is lost.
 
@@ -37,7 +37,7 @@ Example:
 
     $ curia snapshot restore backup.snap
     Restored snapshot`,
-		run: snapshotRestore,
+		ask: snapshotRestore,
 	},
 	{
 		name: "snapshot inspect", args: "FILE", least: 1, most: 1,
@@ -57,11 +57,7 @@ Example:
 	},
 }
 
-func snapshotSave(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func snapshotSave(ctx context.Context, c *call, agent *client.Client) error {
 	// An interrupted download should leave nothing behind.
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -112,11 +108,7 @@ func saveVerified(ctx context.Context, agent *client.Client, path string, args a
 	return archive.Meta.Index, os.Rename(tmp.Name(), path)
 }
 
-func snapshotRestore(ctx context.Context, c *call) error {
-	agent, err := c.connect()
-	if err != nil {
-		return err
-	}
+func snapshotRestore(ctx context.Context, c *call, agent *client.Client) error {
 	path := c.arg(0)
 	file, err := os.Open(path)
 	if err != nil {

@@ -14,12 +14,13 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"curia/client"
 	"curia/internal/child"
 	"curia/watch"
 )
 
 var watchCommands = []command{{
-	name: "watch", args: "[CHILD…]", most: -1, asks: true, firstEnds: true,
+	name: "watch", args: "[CHILD…]", most: -1, firstEnds: true,
 	line: "Follow the answer of a query, and run a command each time it changes.",
 	help: `The command finds the answer as JSON on its standard input, and its index in
 CONSUL_INDEX. Without a command the answers are printed. The types are key,
@@ -42,10 +43,10 @@ Examples:
 		exprFlag,
 		flagOf(cli.BoolFlag{Name: "shell", Value: true, Usage: "Let a shell read the command. Default true."}),
 	),
-	run: watchChanges,
+	ask: watchChanges,
 }}
 
-func watchChanges(ctx context.Context, c *call) error {
+func watchChanges(ctx context.Context, c *call, agent *client.Client) error {
 	plan := &watch.Plan{
 		Type: c.String("type"), Key: c.String("key"), Prefix: c.String("prefix"), Service: c.String("service"),
 		Tags: c.StringSlice("tag"), PassingOnly: c.Bool("passingonly"), State: c.String("state"), Name: c.String("name"),
@@ -56,10 +57,6 @@ func watchChanges(ctx context.Context, c *call) error {
 	}
 	if plan.Type == "keyprefix" && !c.IsSet("prefix") {
 		return errors.New("watch: a prefix must be given")
-	}
-	agent, err := c.connect()
-	if err != nil {
-		return err
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -80,7 +77,7 @@ func watchChanges(ctx context.Context, c *call) error {
 			return nil
 		}
 	}
-	err = plan.Follow(ctx, agent, follower)
+	err := plan.Follow(ctx, agent, follower)
 	if ctx.Err() != nil {
 		return nil // interrupted, as everybody ends it
 	}
