@@ -23,11 +23,7 @@ func methodFlags(more ...flagFunc) []flagFunc {
 		indexesFlag, formatFlag)
 }
 
-var (
-	indexesFlag = boolFlag("meta", "Print the indexes too.")
-	noMergeFlag = boolFlag("no-merge", "What no flag names is cleared. Default: it stays as it is.")
-	methodFlag  = textFlag("name", "`NAME` of the auth method.")
-)
+var methodFlag = textFlag("name", "`NAME` of the auth method.")
 
 var aclMethodCommands = []command{
 	{
@@ -54,7 +50,7 @@ where ci.json might be
       "ListClaimMappings": {"groups": "groups"}
     }`,
 		flags: flags(methodFlags(methodFlag, textFlag("type", "`TYPE` of the auth method: jwt."))...),
-		ask:   methodCreate,
+		ask:   aclMethods.runCreate,
 	},
 	{
 		name: "acl auth-method read",
@@ -63,13 +59,7 @@ where ci.json might be
 
     $ curia acl auth-method read -name=ci`,
 		flags: flags(methodFlag, indexesFlag, formatFlag),
-		ask: func(ctx context.Context, c *call, agent *client.Client) error {
-			m, err := findMethod(ctx, c, agent)
-			if err != nil {
-				return err
-			}
-			return c.show(m, func() { c.printMethod(m) })
-		},
+		ask:   aclMethods.runRead,
 	},
 	{
 		name: "acl auth-method update",
@@ -81,7 +71,7 @@ Example:
 
     $ curia acl auth-method update -name=ci -max-token-ttl=30m`,
 		flags: flags(methodFlags(methodFlag, noMergeFlag)...),
-		ask:   methodUpdate,
+		ask:   aclMethods.runUpdate,
 	},
 	{
 		name: "acl auth-method delete",
@@ -91,17 +81,7 @@ Example:
     $ curia acl auth-method delete -name=ci
     Auth-method "ci" deleted successfully`,
 		flags: flags(methodFlag),
-		ask: func(ctx context.Context, c *call, agent *client.Client) error {
-			name := c.String("name")
-			if name == "" {
-				return errWhichMethod
-			}
-			if _, err := api.Call(ctx, agent, api.ACLAuthMethodDelete, api.ACLName{Name: name}); err != nil {
-				return fmt.Errorf("delete auth method %q: %w", name, err)
-			}
-			c.printf("Auth-method %q deleted successfully\n", name)
-			return nil
-		},
+		ask:   aclMethods.runDelete("Auth-method"),
 	},
 	{
 		name: "acl auth-method list",
@@ -114,34 +94,31 @@ Example:
 	},
 }
 
-var errWhichMethod = errors.New("say which auth method with -name")
-
-// findMethod reads the auth method that -name means.
-func findMethod(ctx context.Context, c *call, agent *client.Client) (*api.ACLAuthMethod, error) {
-	name := c.String("name")
-	if name == "" {
-		return nil, errWhichMethod
-	}
-	m, err := api.Call(ctx, agent, api.ACLAuthMethodRead, api.ACLName{Name: name})
-	if err != nil {
-		return nil, fmt.Errorf("read auth method %q: %w", name, err)
-	}
-	return m, nil
+var aclMethods = aclNoun[api.ACLAuthMethod]{
+	name: "auth method", which: errors.New("say which auth method with -name"),
+	find: flagged("name"), flags: (*call).methodFlags,
+	bare:   func(m *api.ACLAuthMethod) api.ACLAuthMethod { return api.ACLAuthMethod{Name: m.Name, Type: m.Type} },
+	print:  (*call).printMethod,
+	create: api.ACLAuthMethodCreate,
+	read: func(ctx context.Context, agent *client.Client, name string) (*api.ACLAuthMethod, error) {
+		return api.Call(ctx, agent, api.ACLAuthMethodRead, api.ACLName{Name: name})
+	},
+	update: func(ctx context.Context, agent *client.Client, name string, m api.ACLAuthMethod) (*api.ACLAuthMethod, error) {
+		return api.Call(ctx, agent, api.ACLAuthMethodUpdate, api.ACLAuthMethodUpdateArgs{ACLName: api.ACLName{Name: name}, New: m})
+	},
+	remove: func(ctx context.Context, agent *client.Client, name string) error {
+		_, err := api.Call(ctx, agent, api.ACLAuthMethodDelete, api.ACLName{Name: name})
+		return err
+	},
 }
 
 // methodFlags takes over what the flags say.
 func (c *call) methodFlags(m *api.ACLAuthMethod) error {
-	if c.IsSet("description") {
-		m.Description = c.String("description")
-	}
-	if c.IsSet("display-name") {
-		m.DisplayName = c.String("display-name")
-	}
+	c.takeText(map[string]*string{
+		"name": &m.Name, "type": &m.Type, "description": &m.Description, "display-name": &m.DisplayName, "token-locality": &m.TokenLocality,
+	})
 	if c.IsSet("max-token-ttl") {
 		m.MaxTokenTTL = api.ReadableDuration(c.Duration("max-token-ttl"))
-	}
-	if c.IsSet("token-locality") {
-		m.TokenLocality = c.String("token-locality")
 	}
 	if !c.IsSet("config") {
 		return nil
@@ -154,36 +131,6 @@ func (c *call) methodFlags(m *api.ACLAuthMethod) error {
 		return fmt.Errorf("read -config: %w; give a JSON object", err)
 	}
 	return nil
-}
-
-func methodCreate(ctx context.Context, c *call, agent *client.Client) error {
-	m := api.ACLAuthMethod{Name: c.String("name"), Type: c.String("type")}
-	if err := c.methodFlags(&m); err != nil {
-		return err
-	}
-	made, err := api.Call(ctx, agent, api.ACLAuthMethodCreate, api.ACLCreate[api.ACLAuthMethod]{New: m})
-	if err != nil {
-		return fmt.Errorf("create auth method %q: %w", m.Name, err)
-	}
-	return c.show(made, func() { c.printMethod(made) })
-}
-
-func methodUpdate(ctx context.Context, c *call, agent *client.Client) error {
-	m, err := findMethod(ctx, c, agent)
-	if err != nil {
-		return err
-	}
-	if c.Bool("no-merge") {
-		m = &api.ACLAuthMethod{Name: m.Name, Type: m.Type}
-	}
-	if err := c.methodFlags(m); err != nil {
-		return err
-	}
-	made, err := api.Call(ctx, agent, api.ACLAuthMethodUpdate, api.ACLAuthMethodUpdateArgs{ACLName: api.ACLName{Name: m.Name}, New: *m})
-	if err != nil {
-		return fmt.Errorf("update auth method %q: %w", m.Name, err)
-	}
-	return c.show(made, func() { c.printMethod(made) })
 }
 
 func methodList(ctx context.Context, c *call, agent *client.Client) error {
@@ -211,22 +158,5 @@ func (c *call) printMethod(m *api.ACLAuthMethod) {
 	var config bytes.Buffer
 	if json.Indent(&config, m.Config, "", "  ") == nil {
 		c.printf("Config:\n%s\n", config.Bytes())
-	}
-}
-
-// printFields prints names and values behind an indentation. Descriptions are
-// there also when they are empty.
-func (c *call) printFields(indent string, fields ...string) {
-	for i := 0; i < len(fields); i += 2 {
-		if fields[i+1] != "" || fields[i] == "Description" {
-			c.printf("%s%-16s%s\n", indent, fields[i]+":", fields[i+1])
-		}
-	}
-}
-
-// printIndexes prints the indexes of something if -meta wants them.
-func (c *call) printIndexes(indent string, created, modified uint64) {
-	if c.Bool("meta") {
-		c.printFields(indent, "Create Index", fmt.Sprint(created), "Modify Index", fmt.Sprint(modified))
 	}
 }

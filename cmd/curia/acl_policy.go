@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -20,7 +19,7 @@ var aclPolicyCommands = []command{
     ID:           6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11
     …`,
 		flags: flags(textFlag("name", "`NAME` of the policy."), descriptionFlag, rulesFlag, datacentersFlag, formatFlag),
-		ask:   policyCreate,
+		ask:   aclPolicies.runCreate,
 	},
 	{
 		name: "acl policy read",
@@ -29,13 +28,7 @@ var aclPolicyCommands = []command{
 
     $ curia acl policy read -name=web`,
 		flags: flags(idFlag, namedFlag, formatFlag),
-		ask: func(ctx context.Context, c *call, agent *client.Client) error {
-			p, err := findPolicy(ctx, c, agent)
-			if err != nil {
-				return err
-			}
-			return c.show(p, func() { c.printPolicy(p) })
-		},
+		ask:   aclPolicies.runRead,
 	},
 	{
 		name: "acl policy update",
@@ -46,7 +39,7 @@ Example:
 
     $ curia acl policy update -id=6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11 -rules=@web.hcl`,
 		flags: flags(idFlag, textFlag("name", "New `NAME`; without -id that of the policy."), descriptionFlag, rulesFlag, datacentersFlag, formatFlag),
-		ask:   policyUpdate,
+		ask:   aclPolicies.runUpdate,
 	},
 	{
 		name: "acl policy delete",
@@ -56,21 +49,7 @@ Example:
     $ curia acl policy delete -name=web
     Policy "6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11" deleted successfully`,
 		flags: flags(idFlag, namedFlag),
-		ask: func(ctx context.Context, c *call, agent *client.Client) error {
-			id := c.String("id")
-			if id == "" {
-				p, err := findPolicy(ctx, c, agent)
-				if err != nil {
-					return err
-				}
-				id = p.ID
-			}
-			if _, err := api.Call(ctx, agent, api.ACLPolicyDelete, api.ACLID[api.ACLPolicy]{ID: id}); err != nil {
-				return fmt.Errorf("delete policy %q: %w", id, err)
-			}
-			c.printf("Policy %q deleted successfully\n", id)
-			return nil
-		},
+		ask:   aclPolicies.runDelete("Policy"),
 	},
 	{
 		name: "acl policy list",
@@ -93,43 +72,41 @@ Example:
 	},
 }
 
-// Flags that several commands of ACLs have.
 var (
-	idFlag          = textFlag("id", "`ID` of the one that is meant.")
-	namedFlag       = textFlag("name", "`NAME` of the one that is meant.")
-	descriptionFlag = textFlag("description", "`TEXT` for people to read.")
 	rulesFlag       = textFlag("rules", "`TEXT` of the rules; @FILE reads it from a file, - from standard input.")
 	datacentersFlag = listFlag("valid-datacenter", "`NAME` of a datacenter where the policy holds. May be repeated. Default: all.")
 )
 
-var errWhich = errors.New("say which one with -id or -name")
-
-// findPolicy reads the policy that -id or -name means.
-func findPolicy(ctx context.Context, c *call, agent *client.Client) (*api.ACLPolicy, error) {
-	var p *api.ACLPolicy
-	var err error
-	switch id, name := c.String("id"), c.String("name"); {
-	case id != "":
-		p, err = api.Call(ctx, agent, api.ACLPolicyRead, api.ACLID[api.ACLPolicy]{ID: id})
-	case name != "":
-		p, err = api.Call(ctx, agent, api.ACLPolicyReadName, api.ACLName{Name: name})
-	default:
-		err = errWhich
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read policy: %w", err)
-	}
-	return p, nil
+var aclPolicies = aclNoun[api.ACLPolicy]{
+	name: "policy", which: errWhich,
+	find: func(ctx context.Context, c *call, agent *client.Client) (string, error) {
+		id, name := c.String("id"), c.String("name")
+		if id != "" || name == "" {
+			return id, nil
+		}
+		p, err := api.Call(ctx, agent, api.ACLPolicyReadName, api.ACLName{Name: name})
+		if err != nil {
+			return "", err
+		}
+		return p.ID, nil
+	},
+	flags: (*call).policyFlags, print: (*call).printPolicy,
+	create: api.ACLPolicyCreate,
+	read: func(ctx context.Context, agent *client.Client, id string) (*api.ACLPolicy, error) {
+		return api.Call(ctx, agent, api.ACLPolicyRead, api.ACLID[api.ACLPolicy]{ID: id})
+	},
+	update: func(ctx context.Context, agent *client.Client, id string, p api.ACLPolicy) (*api.ACLPolicy, error) {
+		return api.Call(ctx, agent, api.ACLPolicyUpdate, api.ACLUpdate[api.ACLPolicy]{ACLID: api.ACLID[api.ACLPolicy]{ID: id}, New: p})
+	},
+	remove: func(ctx context.Context, agent *client.Client, id string) error {
+		_, err := api.Call(ctx, agent, api.ACLPolicyDelete, api.ACLID[api.ACLPolicy]{ID: id})
+		return err
+	},
 }
 
 // policyFlags takes over what the flags say.
 func (c *call) policyFlags(p *api.ACLPolicy) error {
-	if c.IsSet("name") {
-		p.Name = c.String("name")
-	}
-	if c.IsSet("description") {
-		p.Description = c.String("description")
-	}
+	c.takeText(map[string]*string{"name": &p.Name, "description": &p.Description})
 	if c.IsSet("valid-datacenter") {
 		p.Datacenters = c.StringSlice("valid-datacenter")
 	}
@@ -141,33 +118,6 @@ func (c *call) policyFlags(p *api.ACLPolicy) error {
 		p.Rules = string(rules)
 	}
 	return nil
-}
-
-func policyCreate(ctx context.Context, c *call, agent *client.Client) error {
-	var p api.ACLPolicy
-	if err := c.policyFlags(&p); err != nil {
-		return err
-	}
-	made, err := api.Call(ctx, agent, api.ACLPolicyCreate, api.ACLCreate[api.ACLPolicy]{New: p})
-	if err != nil {
-		return fmt.Errorf("create policy %q: %w", p.Name, err)
-	}
-	return c.show(made, func() { c.printPolicy(made) })
-}
-
-func policyUpdate(ctx context.Context, c *call, agent *client.Client) error {
-	p, err := findPolicy(ctx, c, agent)
-	if err != nil {
-		return err
-	}
-	if err := c.policyFlags(p); err != nil {
-		return err
-	}
-	made, err := api.Call(ctx, agent, api.ACLPolicyUpdate, api.ACLUpdate[api.ACLPolicy]{ACLID: api.ACLID[api.ACLPolicy]{ID: p.ID}, New: *p})
-	if err != nil {
-		return fmt.Errorf("update policy %q: %w", p.ID, err)
-	}
-	return c.show(made, func() { c.printPolicy(made) })
 }
 
 func (c *call) printPolicy(p *api.ACLPolicy) {

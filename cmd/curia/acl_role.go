@@ -16,7 +16,7 @@ var aclRoleCommands = []command{
 
     $ curia acl role create -name=web -policy-name=web -service-identity=web`,
 		flags: flags(grantFlags(textFlag("name", "`NAME` of the role."), formatFlag)...),
-		ask:   roleCreate,
+		ask:   aclRoles.runCreate,
 	},
 	{
 		name: "acl role read",
@@ -25,13 +25,7 @@ var aclRoleCommands = []command{
 
     $ curia acl role read -name=web`,
 		flags: flags(idFlag, namedFlag, formatFlag),
-		ask: func(ctx context.Context, c *call, agent *client.Client) error {
-			r, err := findRole(ctx, c, agent)
-			if err != nil {
-				return err
-			}
-			return c.show(r, func() { c.printRole(r) })
-		},
+		ask:   aclRoles.runRead,
 	},
 	{
 		name: "acl role update",
@@ -43,7 +37,7 @@ Example:
 
     $ curia acl role update -name=web -policy-name=web -policy-name=logs`,
 		flags: flags(grantFlags(idFlag, textFlag("name", "New `NAME`; without -id that of the role."), formatFlag)...),
-		ask:   roleUpdate,
+		ask:   aclRoles.runUpdate,
 	},
 	{
 		name: "acl role delete",
@@ -53,17 +47,7 @@ Example:
     $ curia acl role delete -name=web
     Role "6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11" deleted successfully`,
 		flags: flags(idFlag, namedFlag),
-		ask: func(ctx context.Context, c *call, agent *client.Client) error {
-			r, err := findRole(ctx, c, agent)
-			if err != nil {
-				return err
-			}
-			if _, err := api.Call(ctx, agent, api.ACLRoleDelete, api.ACLID[api.ACLRole]{ID: r.ID}); err != nil {
-				return fmt.Errorf("delete role %q: %w", r.ID, err)
-			}
-			c.printf("Role %q deleted successfully\n", r.ID)
-			return nil
-		},
+		ask:   aclRoles.runDelete("Role"),
 	},
 	{
 		name: "acl role list",
@@ -89,60 +73,37 @@ Example:
 	},
 }
 
-// findRole reads the role that -id or -name means.
-func findRole(ctx context.Context, c *call, agent *client.Client) (*api.ACLRole, error) {
-	var r *api.ACLRole
-	var err error
-	switch id, name := c.String("id"), c.String("name"); {
-	case id != "":
-		r, err = api.Call(ctx, agent, api.ACLRoleRead, api.ACLID[api.ACLRole]{ID: id})
-	case name != "":
-		r, err = api.Call(ctx, agent, api.ACLRoleReadName, api.ACLName{Name: name})
-	default:
-		err = errWhich
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read role: %w", err)
-	}
-	return r, nil
+var aclRoles = aclNoun[api.ACLRole]{
+	name: "role", which: errWhich,
+	find: func(ctx context.Context, c *call, agent *client.Client) (string, error) {
+		id, name := c.String("id"), c.String("name")
+		if id != "" || name == "" {
+			return id, nil
+		}
+		r, err := api.Call(ctx, agent, api.ACLRoleReadName, api.ACLName{Name: name})
+		if err != nil {
+			return "", err
+		}
+		return r.ID, nil
+	},
+	flags: (*call).roleFlags, print: (*call).printRole,
+	create: api.ACLRoleCreate,
+	read: func(ctx context.Context, agent *client.Client, id string) (*api.ACLRole, error) {
+		return api.Call(ctx, agent, api.ACLRoleRead, api.ACLID[api.ACLRole]{ID: id})
+	},
+	update: func(ctx context.Context, agent *client.Client, id string, r api.ACLRole) (*api.ACLRole, error) {
+		return api.Call(ctx, agent, api.ACLRoleUpdate, api.ACLUpdate[api.ACLRole]{ACLID: api.ACLID[api.ACLRole]{ID: id}, New: r})
+	},
+	remove: func(ctx context.Context, agent *client.Client, id string) error {
+		_, err := api.Call(ctx, agent, api.ACLRoleDelete, api.ACLID[api.ACLRole]{ID: id})
+		return err
+	},
 }
 
 // roleFlags takes over what the flags say.
 func (c *call) roleFlags(r *api.ACLRole) error {
-	if c.IsSet("name") {
-		r.Name = c.String("name")
-	}
-	if c.IsSet("description") {
-		r.Description = c.String("description")
-	}
+	c.takeText(map[string]*string{"name": &r.Name, "description": &r.Description})
 	return c.grants(&r.ACLGrants)
-}
-
-func roleCreate(ctx context.Context, c *call, agent *client.Client) error {
-	var r api.ACLRole
-	if err := c.roleFlags(&r); err != nil {
-		return err
-	}
-	made, err := api.Call(ctx, agent, api.ACLRoleCreate, api.ACLCreate[api.ACLRole]{New: r})
-	if err != nil {
-		return fmt.Errorf("create role %q: %w", r.Name, err)
-	}
-	return c.show(made, func() { c.printRole(made) })
-}
-
-func roleUpdate(ctx context.Context, c *call, agent *client.Client) error {
-	r, err := findRole(ctx, c, agent)
-	if err != nil {
-		return err
-	}
-	if err := c.roleFlags(r); err != nil {
-		return err
-	}
-	made, err := api.Call(ctx, agent, api.ACLRoleUpdate, api.ACLUpdate[api.ACLRole]{ACLID: api.ACLID[api.ACLRole]{ID: r.ID}, New: *r})
-	if err != nil {
-		return fmt.Errorf("update role %q: %w", r.ID, err)
-	}
-	return c.show(made, func() { c.printRole(made) })
 }
 
 func (c *call) printRole(r *api.ACLRole) {

@@ -38,7 +38,7 @@ Example:
     AuthMethod:     ci
     …`,
 		flags: flags(ruleFlags(textFlag("method", "`NAME` of the auth method."))...),
-		ask:   ruleCreate,
+		ask:   aclRules.runCreate,
 	},
 	{
 		name: "acl binding-rule read",
@@ -47,13 +47,7 @@ Example:
 
     $ curia acl binding-rule read -id=2d96a2ba-b2d5-4b3b-8a8c-7f4bd04a4a4c`,
 		flags: flags(ruleIDFlag, indexesFlag, formatFlag),
-		ask: func(ctx context.Context, c *call, agent *client.Client) error {
-			r, err := findRule(ctx, c, agent)
-			if err != nil {
-				return err
-			}
-			return c.show(r, func() { c.printRule("", r) })
-		},
+		ask:   aclRules.runRead,
 	},
 	{
 		name: "acl binding-rule update",
@@ -65,7 +59,7 @@ Example:
 
     $ curia acl binding-rule update -id=2d96a2ba-b2d5-4b3b-8a8c-7f4bd04a4a4c -selector='value.project == "web"'`,
 		flags: flags(ruleFlags(ruleIDFlag, noMergeFlag)...),
-		ask:   ruleUpdate,
+		ask:   aclRules.runUpdate,
 	},
 	{
 		name: "acl binding-rule delete",
@@ -77,17 +71,7 @@ Example:
     $ curia acl binding-rule delete -id=2d96a2ba-b2d5-4b3b-8a8c-7f4bd04a4a4c
     Binding rule "2d96a2ba-b2d5-4b3b-8a8c-7f4bd04a4a4c" deleted successfully`,
 		flags: flags(ruleIDFlag),
-		ask: func(ctx context.Context, c *call, agent *client.Client) error {
-			id := c.String("id")
-			if id == "" {
-				return errWhichRule
-			}
-			if _, err := api.Call(ctx, agent, api.ACLBindingRuleDelete, api.ACLID[api.ACLBindingRule]{ID: id}); err != nil {
-				return fmt.Errorf("delete binding rule %q: %w", id, err)
-			}
-			c.printf("Binding rule %q deleted successfully\n", id)
-			return nil
-		},
+		ask:   aclRules.runDelete("Binding rule"),
 	},
 	{
 		name: "acl binding-rule list",
@@ -100,30 +84,31 @@ Example:
 	},
 }
 
-var errWhichRule = errors.New("say which binding rule with -id")
-
-// findRule reads the binding rule that -id means.
-func findRule(ctx context.Context, c *call, agent *client.Client) (*api.ACLBindingRule, error) {
-	id := c.String("id")
-	if id == "" {
-		return nil, errWhichRule
-	}
-	r, err := api.Call(ctx, agent, api.ACLBindingRuleRead, api.ACLID[api.ACLBindingRule]{ID: id})
-	if err != nil {
-		return nil, fmt.Errorf("read binding rule %q: %w", id, err)
-	}
-	return r, nil
+var aclRules = aclNoun[api.ACLBindingRule]{
+	name: "binding rule", which: errors.New("say which binding rule with -id"),
+	find: flagged("id"), flags: (*call).ruleFlags,
+	bare: func(r *api.ACLBindingRule) api.ACLBindingRule {
+		return api.ACLBindingRule{ID: r.ID, AuthMethod: r.AuthMethod}
+	},
+	print:  func(c *call, r *api.ACLBindingRule) { c.printRule("", r) },
+	create: api.ACLBindingRuleCreate,
+	read: func(ctx context.Context, agent *client.Client, id string) (*api.ACLBindingRule, error) {
+		return api.Call(ctx, agent, api.ACLBindingRuleRead, api.ACLID[api.ACLBindingRule]{ID: id})
+	},
+	update: func(ctx context.Context, agent *client.Client, id string, r api.ACLBindingRule) (*api.ACLBindingRule, error) {
+		return api.Call(ctx, agent, api.ACLBindingRuleUpdate, api.ACLUpdate[api.ACLBindingRule]{ACLID: api.ACLID[api.ACLBindingRule]{ID: id}, New: r})
+	},
+	remove: func(ctx context.Context, agent *client.Client, id string) error {
+		_, err := api.Call(ctx, agent, api.ACLBindingRuleDelete, api.ACLID[api.ACLBindingRule]{ID: id})
+		return err
+	},
 }
 
 // ruleFlags takes over what the flags say.
 func (c *call) ruleFlags(r *api.ACLBindingRule) error {
-	for flag, field := range map[string]*string{
-		"description": &r.Description, "bind-type": &r.BindType, "bind-name": &r.BindName, "selector": &r.Selector,
-	} {
-		if c.IsSet(flag) {
-			*field = c.String(flag)
-		}
-	}
+	c.takeText(map[string]*string{
+		"method": &r.AuthMethod, "description": &r.Description, "bind-type": &r.BindType, "bind-name": &r.BindName, "selector": &r.Selector,
+	})
 	if !c.IsSet("bind-vars") {
 		return nil
 	}
@@ -136,36 +121,6 @@ func (c *call) ruleFlags(r *api.ACLBindingRule) error {
 		r.BindVars.Name = value
 	}
 	return nil
-}
-
-func ruleCreate(ctx context.Context, c *call, agent *client.Client) error {
-	r := api.ACLBindingRule{AuthMethod: c.String("method")}
-	if err := c.ruleFlags(&r); err != nil {
-		return err
-	}
-	made, err := api.Call(ctx, agent, api.ACLBindingRuleCreate, api.ACLCreate[api.ACLBindingRule]{New: r})
-	if err != nil {
-		return fmt.Errorf("create binding rule of %q: %w", r.AuthMethod, err)
-	}
-	return c.show(made, func() { c.printRule("", made) })
-}
-
-func ruleUpdate(ctx context.Context, c *call, agent *client.Client) error {
-	r, err := findRule(ctx, c, agent)
-	if err != nil {
-		return err
-	}
-	if c.Bool("no-merge") {
-		r = &api.ACLBindingRule{ID: r.ID, AuthMethod: r.AuthMethod}
-	}
-	if err := c.ruleFlags(r); err != nil {
-		return err
-	}
-	made, err := api.Call(ctx, agent, api.ACLBindingRuleUpdate, api.ACLUpdate[api.ACLBindingRule]{ACLID: api.ACLID[api.ACLBindingRule]{ID: r.ID}, New: *r})
-	if err != nil {
-		return fmt.Errorf("update binding rule %q: %w", r.ID, err)
-	}
-	return c.show(made, func() { c.printRule("", made) })
 }
 
 func ruleList(ctx context.Context, c *call, agent *client.Client) error {

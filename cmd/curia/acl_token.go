@@ -64,7 +64,7 @@ Example:
 		flags: flags(append(grantFlags(
 			listFlag("role-id", "`ID` of a role. May be repeated."), listFlag("role-name", "`NAME` of a role. May be repeated."),
 			accessorFlag, formatFlag), appendFlags...)...),
-		ask: tokenUpdate,
+		ask: aclTokens.runUpdate,
 	},
 	{
 		name: "acl token clone",
@@ -83,7 +83,7 @@ Example:
     $ curia acl token delete -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8
     Token "4411f091-a4c9-48e6-0884-1fcb092da1c8" deleted successfully`,
 		flags: flags(accessorFlag),
-		ask:   tokenDelete,
+		ask:   aclTokens.runDelete("Token"),
 	},
 	{
 		name: "acl token list",
@@ -122,7 +122,26 @@ Example:
 	},
 }
 
-var errWhichToken = errors.New("say which token with -accessor-id")
+// aclTokens has what tokens have in common with the others; they are created and
+// printed in ways of their own.
+var aclTokens = aclNoun[api.ACLToken]{
+	name: "token", which: errors.New("say which token with -accessor-id"),
+	find: flagged("accessor-id"), flags: (*call).tokenFlags, print: (*call).printToken,
+	read: func(ctx context.Context, agent *client.Client, id string) (*api.ACLToken, error) {
+		t, err := api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: api.ACLID[api.ACLToken]{ID: id}})
+		if err != nil {
+			return nil, err
+		}
+		return &t.ACLToken, nil
+	},
+	update: func(ctx context.Context, agent *client.Client, id string, t api.ACLToken) (*api.ACLToken, error) {
+		return api.Call(ctx, agent, api.ACLTokenUpdate, api.ACLUpdate[api.ACLToken]{ACLID: api.ACLID[api.ACLToken]{ID: id}, New: t})
+	},
+	remove: func(ctx context.Context, agent *client.Client, id string) error {
+		_, err := api.Call(ctx, agent, api.ACLTokenDelete, api.ACLID[api.ACLToken]{ID: id})
+		return err
+	},
+}
 
 func aclBootstrap(ctx context.Context, c *call, agent *client.Client) error {
 	var args api.ACLBootstrapArgs
@@ -157,9 +176,7 @@ func trimEnd(b []byte) []byte {
 
 // tokenFlags takes over what the flags say.
 func (c *call) tokenFlags(t *api.ACLToken) error {
-	if c.IsSet("description") {
-		t.Description = c.String("description")
-	}
+	c.takeText(map[string]*string{"description": &t.Description})
 	c.links(&t.Roles, "role")
 	return c.grants(&t.ACLGrants)
 }
@@ -183,67 +200,28 @@ func tokenCreate(ctx context.Context, c *call, agent *client.Client) error {
 }
 
 func tokenRead(ctx context.Context, c *call, agent *client.Client) error {
-	var t *api.ACLToken
-	var err error
-	switch id := c.String("accessor-id"); {
-	case c.Bool("self"):
-		t, err = api.Call(ctx, agent, api.ACLTokenSelf, api.ACLSelfArgs{})
-	case id != "":
-		var read *api.ACLTokenExpanded
-		if read, err = api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: api.ACLID[api.ACLToken]{ID: id}}); err == nil {
-			t = &read.ACLToken
-		}
-	default:
-		err = errWhichToken
+	if !c.Bool("self") {
+		return aclTokens.runRead(ctx, c, agent)
 	}
+	t, err := api.Call(ctx, agent, api.ACLTokenSelf, api.ACLSelfArgs{})
 	if err != nil {
 		return fmt.Errorf("read token: %w", err)
 	}
 	return c.show(t, func() { c.printToken(t) })
 }
 
-func tokenUpdate(ctx context.Context, c *call, agent *client.Client) error {
-	id := api.ACLID[api.ACLToken]{ID: c.String("accessor-id")}
-	if id.ID == "" {
-		return errWhichToken
-	}
-	t, err := api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: id})
+func tokenClone(ctx context.Context, c *call, agent *client.Client) error {
+	id, err := aclTokens.chosen(ctx, c, agent)
 	if err != nil {
-		return fmt.Errorf("read token %q: %w", id.ID, err)
-	}
-	if err := c.tokenFlags(&t.ACLToken); err != nil {
 		return err
 	}
-	made, err := api.Call(ctx, agent, api.ACLTokenUpdate, api.ACLUpdate[api.ACLToken]{ACLID: id, New: t.ACLToken})
-	if err != nil {
-		return fmt.Errorf("update token %q: %w", id.ID, err)
-	}
-	return c.show(made, func() { c.printToken(made) })
-}
-
-func tokenClone(ctx context.Context, c *call, agent *client.Client) error {
-	args := api.ACLTokenCloneArgs{ACLID: api.ACLID[api.ACLToken]{ID: c.String("accessor-id")}}
-	if args.ID == "" {
-		return errWhichToken
-	}
+	args := api.ACLTokenCloneArgs{ACLID: api.ACLID[api.ACLToken]{ID: id}}
 	args.Spec.Description = c.String("description")
 	made, err := api.Call(ctx, agent, api.ACLTokenClone, args)
 	if err != nil {
-		return fmt.Errorf("clone token %q: %w", args.ID, err)
+		return fmt.Errorf("clone token %q: %w", id, err)
 	}
 	return c.show(made, func() { c.printToken(made) })
-}
-
-func tokenDelete(ctx context.Context, c *call, agent *client.Client) error {
-	id := c.String("accessor-id")
-	if id == "" {
-		return errWhichToken
-	}
-	if _, err := api.Call(ctx, agent, api.ACLTokenDelete, api.ACLID[api.ACLToken]{ID: id}); err != nil {
-		return fmt.Errorf("delete token %q: %w", id, err)
-	}
-	c.printf("Token %q deleted successfully\n", id)
-	return nil
 }
 
 func tokenList(ctx context.Context, c *call, agent *client.Client) error {
