@@ -16,6 +16,7 @@ import (
 
 	"curia/api"
 	"curia/internal/child"
+	"curia/internal/pause"
 )
 
 // RemoteExec says whether commands are run that others send by event. The zero
@@ -166,10 +167,8 @@ func (j *job) write(ctx context.Context, what string, text []byte) error {
 		case err == nil, kind == api.Denied, kind == api.Invalid, kind == api.TooLarge:
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if !pause.For(ctx, jobRetry) {
 			return err
-		case <-time.After(jobRetry):
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"curia/api"
+	"curia/internal/pause"
 )
 
 // Aliased is what there is to know about a node whose health an alias follows.
@@ -55,7 +56,7 @@ func (a *alias) Run(ctx context.Context, report func(Result)) error {
 		}
 		if err != nil {
 			a.log.Warn("cannot read the checks of an alias, trying again", "node", a.node, "service", a.service, "err", err)
-			pause(ctx, aliasRefresh)
+			pause.For(ctx, aliasRefresh)
 			continue
 		}
 		last = r

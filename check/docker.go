@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"curia/api"
+	"curia/internal/pause"
 )
 
 // dockerProbe runs a command in a container with three calls on the engine's
@@ -98,7 +99,7 @@ func (p *dockerProbe) exec(ctx context.Context, output io.Writer) (int, error) {
 		if !state.Running {
 			return state.ExitCode, nil
 		}
-		if !pause(ctx, engineLag) {
+		if !pause.For(ctx, engineLag) {
 			return 0, ctx.Err()
 		}
 	}
@@ -107,18 +108,6 @@ func (p *dockerProbe) exec(ctx context.Context, output io.Writer) (int, error) {
 // engineLag is how long the engine is given to notice that a command whose
 // output has ended has ended, too.
 const engineLag = 50 * time.Millisecond
-
-// pause waits, and reports false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
 
 // call asks the engine and hands the body of a good answer to read.
 func (p *dockerProbe) call(ctx context.Context, method, path string, body any, read func(io.Reader) error) error {

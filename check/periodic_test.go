@@ -10,6 +10,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"curia/api"
+	"curia/internal/pause"
 )
 
 // scripted gives one status after the other, each after it has taken some time.
@@ -27,7 +28,7 @@ func (s *scripted) probe(ctx context.Context) Result {
 	n := len(s.began)
 	s.began = append(s.began, time.Now())
 	s.mu.Unlock()
-	pause(ctx, s.takes)
+	pause.For(ctx, s.takes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ended = append(s.ended, ctx.Err())

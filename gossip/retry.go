@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"curia/internal/pause"
 )
 
 // RetryJoin joins until somebody answers or ctx ends, every interval and at
@@ -27,11 +29,7 @@ func RetryJoin(ctx context.Context, p *Pool, addrs []string, interval time.Durat
 			return fmt.Errorf("join the %s pool: gave up after %d attempts: %w", p.cfg.Area, n, err)
 		}
 		log.Warn("cannot join yet, trying again", "pool", p.cfg.Area.String(), "in", interval, "err", err)
-		timer := time.NewTimer(interval)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if !pause.For(ctx, interval) {
 			return nil
 		}
 	}

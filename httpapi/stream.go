@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"curia/api"
+	"curia/internal/pause"
 )
 
 // Times of streams.
@@ -127,7 +128,7 @@ func (h *Handler) follow(ctx context.Context, f *follower, req *api.Request) err
 			return f.fail(err)
 		}
 		if f.index == known && time.Since(asked) < againWait {
-			pause(ctx, againWait)
+			pause.For(ctx, againWait)
 		}
 	}
 }
@@ -142,15 +143,6 @@ func (h *Handler) round(ctx context.Context, f *follower, req *api.Request) erro
 		return err
 	}
 	return f.take(resp, missing)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 // follower is who reads a stream. Between two answers no more is kept of the

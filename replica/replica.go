@@ -15,6 +15,7 @@ import (
 
 	"curia/api"
 	"curia/internal/hclogs"
+	"curia/internal/pause"
 	"curia/internal/rounds"
 	"curia/state"
 )
@@ -257,10 +258,7 @@ func (r *Replica) lead(ctx context.Context, duties func(context.Context) error) 
 			return
 		}
 		r.log.Error("leader duties failed, beginning again", "err", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
+		pause.For(ctx, time.Second)
 	}
 }
 

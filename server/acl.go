@@ -12,6 +12,7 @@ import (
 
 	"curia/acl"
 	"curia/api"
+	"curia/internal/pause"
 	"curia/state"
 )
 
@@ -152,7 +153,7 @@ func (s *Server) tendACLs(ctx context.Context) error {
 		if len(due) > 0 {
 			if _, err := s.replica.Propose(ctx, &state.ACLTokenDelete{Accessors: due}); err != nil {
 				s.log.Warn("cannot delete expired tokens, trying again", "err", err)
-				if !pause(ctx, time.Second) {
+				if !pause.For(ctx, time.Second) {
 					return ctx.Err()
 				}
 			}
@@ -168,7 +169,7 @@ func (s *Server) tendACLs(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !pause(ctx, ttlScan) {
+		if !pause.For(ctx, ttlScan) {
 			return ctx.Err()
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"curia/acl"
 	"curia/api"
+	"curia/internal/pause"
 	"curia/state"
 )
 
@@ -129,7 +130,7 @@ func (k *placeKeeper) take() []*api.NodeCoordinate {
 // ends. What cannot be written is dropped: it comes again.
 func (s *Server) writeCoordinates(ctx context.Context) error {
 	s.places.take() // of an earlier term
-	for pause(ctx, coordinateEvery) {
+	for pause.For(ctx, coordinateEvery) {
 		for batch := range slices.Chunk(s.places.take(), coordinateBatch) {
 			if _, err := s.replica.Propose(ctx, &state.CoordinateBatch{Updates: batch}); err != nil {
 				s.log.Warn("cannot write coordinates", "nodes", len(batch), "err", err)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"curia/internal/pause"
 	"curia/state"
 )
 
@@ -40,7 +41,7 @@ func (s *Server) Lead(ctx context.Context) error {
 // reap forgets tombstones and lock delays that time has made useless.
 func (s *Server) reap(ctx context.Context) error {
 	for {
-		if !pause(ctx, reapEvery) {
+		if !pause.For(ctx, reapEvery) {
 			return ctx.Err()
 		}
 		now := time.Now()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"curia/api"
+	"curia/internal/pause"
 )
 
 // How often the leader looks at the health of the servers, and how often it
@@ -32,7 +33,7 @@ func (s *Server) watchServers(ctx context.Context) error {
 				}
 			}
 		}
-		if !pause(ctx, healthEvery) {
+		if !pause.For(ctx, healthEvery) {
 			return ctx.Err()
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"curia/api"
+	"curia/internal/pause"
 	"curia/state"
 )
 
@@ -49,7 +50,7 @@ func (s *Server) expireSessions(ctx context.Context) error {
 			}
 			s.log.Info("session expired", "session", id)
 		}
-		if !pause(ctx, ttlScan) {
+		if !pause.For(ctx, ttlScan) {
 			return ctx.Err()
 		}
 		timer := time.NewTimer(time.Until(next))
@@ -96,16 +97,4 @@ func (k *ttlKeeper) due(live []*api.Session, now time.Time) (due []string, next 
 	}
 	k.deadlines = kept
 	return due, next
-}
-
-// pause waits for a while; it reports false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"curia/api"
+	"curia/internal/pause"
 )
 
 // Change is an answer that differs from the one before.
@@ -52,8 +53,8 @@ func (p *Plan) Follow(ctx context.Context, agent api.Caller, f Follower) error {
 			if f.Failed != nil {
 				f.Failed(err, wait)
 			}
-			if err := pause(ctx, wait); err != nil {
-				return err
+			if !pause.For(ctx, wait) {
+				return ctx.Err()
 			}
 			continue
 		}
@@ -72,16 +73,5 @@ func (p *Plan) Follow(ctx context.Context, agent api.Caller, f Follower) error {
 		if err := f.Changed(ctx, Change{index, body}); err != nil {
 			return err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

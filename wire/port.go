@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"curia/api"
+	"curia/internal/pause"
 )
 
 // The first byte of a connection says what it is for.
@@ -133,7 +134,7 @@ func (p *Port) accept(ctx context.Context) error {
 		case err != nil:
 			// Out of file descriptors, or the peer has gone: others may succeed.
 			p.log.Warn("cannot accept a connection on the server port", "err", err)
-			pause(ctx, acceptPause)
+			pause.For(ctx, acceptPause)
 			continue
 		}
 		limits := p.limits()
@@ -148,15 +149,6 @@ func (p *Port) accept(ctx context.Context) error {
 
 // acceptPause is how long accept waits after a failure.
 const acceptPause = 50 * time.Millisecond
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
 
 // begin finds out what a connection is for, and hands it on.
 func (p *Port) begin(conn net.Conn, patience time.Duration) {

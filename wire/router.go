@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"curia/api"
+	"curia/internal/pause"
 )
 
 // Server is a server that others can be asked through.
@@ -241,7 +242,7 @@ func (r *Router) try(ctx context.Context, req *api.Request, ask func(context.Con
 		case time.Since(began) > r.hold:
 			return err
 		}
-		pause(ctx, delay+rand.N(delay))
+		pause.For(ctx, delay+rand.N(delay))
 		delay = min(2*delay, retryMax)
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -18,6 +18,7 @@ import (
 
 	"curia/api"
 	"curia/client"
+	"curia/internal/pause"
 )
 
 // Times of a remote execution.
@@ -175,8 +176,8 @@ func (r *remoteRun) open(ctx context.Context) error {
 func (r *remoteRun) renew(ctx context.Context) error {
 	last := time.Now()
 	for {
-		if err := pause(ctx, execRenew); err != nil {
-			return err
+		if !pause.For(ctx, execRenew) {
+			return ctx.Err()
 		}
 		began := time.Now()
 		_, err := api.Call(ctx, r.agent, api.SessionRenew, api.SessionID{ID: r.Session})
@@ -205,8 +206,8 @@ func (r *remoteRun) start(ctx context.Context, job *api.RemoteJob, filter api.Ev
 		return fmt.Errorf("write key %q: %w", r.JobKey(), err)
 	}
 	r.tell("Uploaded remote execution spec")
-	if err := pause(ctx, r.Duration("wait-repl")); err != nil {
-		return err
+	if !pause.For(ctx, r.Duration("wait-repl")) {
+		return ctx.Err()
 	}
 	payload, err := json.Marshal(r.RemoteExec)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"curia/api"
 	"curia/client"
 	"curia/internal/child"
+	"curia/internal/pause"
 )
 
 // Times of a lock.
@@ -202,8 +203,8 @@ func (h *holding) monitor(ctx context.Context) error {
 			return fmt.Errorf("lost sight of it, the command was ended: %w", err)
 		}
 		left--
-		if err := pause(ctx, lockRetry); err != nil {
-			return err
+		if !pause.For(ctx, lockRetry) {
+			return ctx.Err()
 		}
 	}
 }
@@ -214,8 +215,8 @@ func (h *holding) renew(ctx context.Context) error {
 	last := time.Now()
 	wait := lockTTL / 2
 	for {
-		if err := pause(ctx, wait); err != nil {
-			return err
+		if !pause.For(ctx, wait) {
+			return ctx.Err()
 		}
 		began := time.Now()
 		_, err := api.Call(ctx, h.caller, api.SessionRenew, api.SessionID{ID: h.session})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"curia/api"
+	"curia/internal/pause"
 )
 
 // The flags of entries that clients use as locks and as semaphores. They keep
@@ -105,8 +106,8 @@ func (m *mutex) take(ctx, patience context.Context) error {
 			return err
 		}
 		if p == nil || p.Session == "" {
-			if err := pause(patience, delayPause); err != nil {
-				return outOfPatience(ctx, patience, err)
+			if !pause.For(patience, delayPause) {
+				return outOfPatience(ctx, patience, patience.Err())
 			}
 		}
 		after = 0
@@ -279,16 +280,4 @@ func outOfPatience(ctx, patience context.Context, err error) error {
 		return errTimeout
 	}
 	return err
-}
-
-// pause waits, or returns the error of ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

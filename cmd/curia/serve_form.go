@@ -10,6 +10,7 @@ import (
 
 	"curia/api"
 	"curia/config"
+	"curia/internal/pause"
 )
 
 // formEvery is how often a new server looks whether the others are there.
@@ -36,10 +37,8 @@ func (n *node) formCluster(ctx context.Context, cfg *config.Config) error {
 			n.log.Info("formed a cluster", "servers", len(servers))
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if !pause.For(ctx, formEvery) {
 			return nil
-		case <-time.After(formEvery):
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"curia/api"
+	"curia/internal/pause"
 	"curia/wire"
 )
 
@@ -227,7 +228,7 @@ func (c *Cluster) Await(what string, met func() error) {
 		if err == nil {
 			return
 		}
-		if !pause(ctx, 5*time.Millisecond) {
+		if !pause.For(ctx, 5*time.Millisecond) {
 			c.t.Fatalf("%s: not within %v: %v", what, eventWait, err)
 		}
 	}

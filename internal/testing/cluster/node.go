@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"curia/api"
+	"curia/internal/pause"
 	"curia/replica"
 	"curia/server"
 	"curia/state"
@@ -60,7 +61,7 @@ func (n *Node) start() error {
 		if err == nil {
 			break
 		}
-		if !pause(deadline, 10*time.Millisecond) {
+		if !pause.For(deadline, 10*time.Millisecond) {
 			return err
 		}
 	}
@@ -214,16 +215,4 @@ func (n *Node) end(l *life) error {
 		return fmt.Errorf("end %s: %w", n.Name, err)
 	}
 	return nil
-}
-
-// pause waits; it reports whether ctx goes on.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
