@@ -209,6 +209,8 @@ var (
 		"Tells the version of the agent.", Needs(agentRead[None]))
 	AgentMetrics = Raw("GET /v1/agent/metrics", "agent.metrics",
 		"Tells what the agent has measured, as JSON or in the Prometheus format.", Needs(agentRead[MetricsArgs]))
+	AgentMetricsStream = Raw("GET /v1/agent/metrics/stream", "agent.metrics-stream",
+		"Sends what the agent has measured, a line of JSON every ten seconds.", Needs(agentRead[None]))
 	AgentMonitor = Raw("GET /v1/agent/monitor", "agent.monitor",
 		"Sends what the agent logs from now on, a line for each event.", Needs(agentRead[MonitorArgs]))
 	AgentProfile = Raw("GET /debug/pprof/{profile}", "agent.profile",

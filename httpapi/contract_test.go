@@ -28,7 +28,7 @@ import (
 // caller points.
 func about(op *api.Op) bool {
 	switch op {
-	case api.OpenAPI.Op, api.AgentMetrics.Op, api.AgentMonitor.Op, api.AgentProfile.Op:
+	case api.OpenAPI.Op, api.AgentMetrics.Op, api.AgentMetricsStream.Op, api.AgentMonitor.Op, api.AgentProfile.Op:
 		return true
 	}
 	return op.Kind == api.KindLocal && op != api.EventFire.Op

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"log/slog"
 	"net/http"
 	"os"
+	"time"
 
 	"curia/api"
 	"curia/config"
@@ -44,5 +46,31 @@ func (n *node) tellMetrics() httpapi.RawFunc {
 			return prometheus(w, r)
 		}
 		return httpapi.WriteValue(w, r, n.metrics.Metrics())
+	}
+}
+
+// metricsEvery is how often a stream of metrics tells them.
+const metricsEvery = 10 * time.Second
+
+// streamMetrics sends what was measured until the client goes or the agent stops.
+func (n *node) streamMetrics(w http.ResponseWriter, r *http.Request, req *api.Request) error {
+	if err := n.agent.Authorize(req); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	lines, conn := json.NewEncoder(w), http.NewResponseController(w)
+	every := time.NewTicker(metricsEvery)
+	defer every.Stop()
+	for {
+		if lines.Encode(n.metrics.Metrics()) != nil || conn.Flush() != nil {
+			return nil // the client has gone
+		}
+		select {
+		case <-r.Context().Done():
+			return nil
+		case <-n.tee().stopped:
+			return nil
+		case <-every.C:
+		}
 	}
 }

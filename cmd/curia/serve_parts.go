@@ -144,12 +144,13 @@ func (n *node) httpServer(cfg *config.Config) (*httpFace, error) {
 		hc.Off = []string{"/v1/acl/", "/v1/agent/token/", "/v1/internal/acl/"}
 	}
 	hc.Raw = map[*api.Op]httpapi.RawFunc{
-		api.SnapshotSave.Op:    n.saveSnapshot,
-		api.SnapshotRestore.Op: n.restoreSnapshot,
-		api.OpenAPI.Op:         httpapi.OpenAPI(version),
-		api.AgentMetrics.Op:    n.tellMetrics(),
-		api.AgentMonitor.Op:    n.monitor,
-		api.AgentProfile.Op:    n.profiles,
+		api.SnapshotSave.Op:       n.saveSnapshot,
+		api.SnapshotRestore.Op:    n.restoreSnapshot,
+		api.OpenAPI.Op:            httpapi.OpenAPI(version),
+		api.AgentMetrics.Op:       n.tellMetrics(),
+		api.AgentMetricsStream.Op: n.streamMetrics,
+		api.AgentMonitor.Op:       n.monitor,
+		api.AgentProfile.Op:       n.profiles,
 	}
 	hc.Observe = n.metrics.Observe
 	face := httpapi.New(hc, n.agent, n.log)

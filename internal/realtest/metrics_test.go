@@ -1,10 +1,13 @@
 package realtest
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/hashicorp/consul/api"
 )
 
 // TestMetrics reads the metrics of an agent with the Go client and as
@@ -38,6 +41,16 @@ func TestMetrics(t *testing.T) {
 	}
 	if samples["consul.raft.commitTime"] == 0 {
 		t.Error("consul.raft.commitTime: got nothing, wanted what raft reports")
+	}
+
+	stream, err := a.client().Agent().MetricsStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	var told api.MetricsInfo
+	if err := json.NewDecoder(stream).Decode(&told); err != nil || len(told.Gauges) < len(info.Gauges) {
+		t.Errorf("stream of metrics: got %d gauges and %v, wanted %d at least", len(told.Gauges), err, len(info.Gauges))
 	}
 
 	const path, reason = "/v1/agent/metrics?format=prometheus", "Prometheus is not enabled since its retention time is not positive"

@@ -171,9 +171,10 @@ func (s *Server) rawVerbs() map[*api.Op]httpapi.RawFunc {
 			return s.Server.RestoreSnapshot(r.Context(), req, r.Body)
 		},
 		// Nothing is measured or sent in a test, but whoever asks must have the permission.
-		api.AgentMetrics.Op: s.permitted("{}"),
-		api.AgentMonitor.Op: s.permitted(""),
-		api.AgentProfile.Op: s.permitted(""),
+		api.AgentMetrics.Op:       s.permitted("{}"),
+		api.AgentMetricsStream.Op: s.permitted("{}"),
+		api.AgentMonitor.Op:       s.permitted(""),
+		api.AgentProfile.Op:       s.permitted(""),
 	}
 }
 
