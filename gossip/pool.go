@@ -60,6 +60,9 @@ type Config struct {
 	Encryption       Encryption
 	// NoCoordinates leaves the distances to the others unmeasured.
 	NoCoordinates bool
+	// Network, unless nil, is given what carries packets and streams, and returns
+	// what carries them instead: tests put a bad network there.
+	Network func(memberlist.NodeAwareTransport) memberlist.NodeAwareTransport
 }
 
 // Pool is this agent's place in a pool. Make one with Open.
@@ -104,6 +107,9 @@ func Open(cfg Config, log *slog.Logger) (*Pool, error) {
 	c.UserEventSizeLimit = eventLimit + eventOverhead
 	m := c.MemberlistConfig
 	m.Logger, m.Transport = lines, p.net
+	if cfg.Network != nil {
+		m.Transport = cfg.Network(p.net)
+	}
 	m.BindAddr, m.BindPort = cfg.Bind, p.net.GetAutoBindPort()
 	m.AdvertiseAddr, m.AdvertisePort = cfg.Advertise, m.BindPort
 	m.Keyring = keys
