@@ -147,9 +147,9 @@ func enterLossy(t *testing.T, name string, n *badNetwork) *lossy {
 			if e.Kind != gossip.Fired {
 				return
 			}
-			before, _ := l.events.latest()
+			before := l.events.latest()
 			l.Hear(e.User.Name, e.User.LTime, e.User.Payload)
-			if after, _ := l.events.latest(); len(before) < len(after) || after[len(after)-1] != before[len(before)-1] {
+			if after := l.events.latest(); len(before) < len(after) || after[len(after)-1] != before[len(before)-1] {
 				l.note(&l.arrived, after[len(after)-1].ID)
 			}
 		})
