@@ -11,12 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/memberlist"
 	"github.com/hashicorp/serf/serf"
 
 	"curia/api"
-	"curia/internal/hclogs"
 )
 
 // Area says which pool it is, and so who is let in.
@@ -91,7 +89,7 @@ func Open(cfg Config, log *slog.Logger) (*Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the %s pool: %w", cfg.Area, err)
 	}
-	lines := hclogs.New(log).Named(strings.ToLower(cfg.Area.String())).StandardLogger(&hclog.StandardLoggerOptions{InferLevels: true})
+	lines := lines(log, cfg.Area)
 	p.net, err = listen(cfg, &memberlist.NetTransportConfig{BindAddrs: []string{cfg.Bind}, BindPort: cfg.Port, Logger: lines})
 	if err != nil {
 		return nil, err
