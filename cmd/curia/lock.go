@@ -101,7 +101,7 @@ func lockAndRun(ctx context.Context, c *call) error {
 		return &exit{exitChild, fmt.Errorf("run command: %w", failed)}
 	}
 	if failed != nil {
-		h.tell("Command failed: %v", failed)
+		_, _ = fmt.Fprintf(c.err, "Command failed: %v\n", failed)
 	}
 	return nil
 }
@@ -116,9 +116,27 @@ func (c *call) child(words []string) child.Command {
 		cmd.Argv = child.Shell(strings.Join(words, " "))
 	}
 	if c.Bool("pass-stdin") {
-		cmd.In, cmd.Group = c.in, child.Shared
+		cmd.In = c.in
+		if isTerminal(c.in) {
+			cmd.Group = child.Shared // another group could not read from it
+		}
 	}
 	return cmd
+}
+
+// isTerminal reports whether somebody types what is read: it comes from a device
+// other than the null device.
+func isTerminal(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // direct is what a checkedWriter writes to: a child gets a file itself, not a

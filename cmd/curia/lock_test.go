@@ -185,7 +185,7 @@ func TestLockFlags(t *testing.T) {
 		{line: "p echo $CONSUL_LOCK_HELD && echo more", out: "true\nmore\n"},
 		{line: "-shell=false p/ echo $CONSUL_LOCK_HELD -n", out: "$CONSUL_LOCK_HELD -n\n"},
 		{line: "-shell=false p /no/such/program", err: "run command", code: 1},
-		{line: "p exit 3"},
+		{line: "p exit 3", err: "Command failed: exit status 3\n"},
 		{line: "-child-exit-code p exit 3", err: "run command: exit status 3", code: 2},
 		{line: "-verbose p true", err: "Setting up lock at path: p\nAttempting lock acquisition\nStarting handler"},
 	}
@@ -194,5 +194,42 @@ func TestLockFlags(t *testing.T) {
 		if code != tt.code || out != tt.out || !strings.Contains(errs, tt.err) || tt.err == "" && errs != "" {
 			t.Errorf("lock %s\n got %d, %q and %q\nwant %d, %q and %q", tt.line, code, out, errs, tt.code, tt.out, tt.err)
 		}
+	}
+}
+
+// TestLockEndsAll wants nothing of the command to run on when the lock is lost,
+// though it reads the standard input: that of a script is no terminal.
+func TestLockEndsAll(t *testing.T) {
+	s := inproc.Start(t, inproc.Options{})
+	in, finish, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer finish.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var errs strings.Builder
+	code := make(chan int, 1)
+	go func() {
+		nothing := func(string) (string, bool) { return "", false }
+		// Both the shell and what it has started hold the standard output.
+		line := "(trap 'echo inner told; exit' TERM; echo ready; while :; do sleep 0.05; done); true"
+		code <- run(t.Context(), shell{in, w, &errs, nothing}, []string{"curia", "lock", "-http-addr=" + s.Listen(), "-pass-stdin", "all", line})
+		w.Close()
+	}()
+	lines := bufio.NewScanner(r)
+	if !lines.Scan() || lines.Text() != "ready" {
+		t.Fatalf("command: got %q and %q; want ready", lines.Text(), errs.String())
+	}
+	s.Must(t, "DELETE", "/v1/kv/all/.lock", "")
+	if !lines.Scan() || lines.Text() != "inner told" {
+		t.Errorf("what the command has started, when the lock is lost: got %q, want that it is told", lines.Text())
+	}
+	if got := <-code; got != 1 || !strings.Contains(errs.String(), "lost, the command was ended") {
+		t.Errorf("lock: got exit code %d and %q", got, errs.String())
 	}
 }
