@@ -232,23 +232,31 @@ func (h *holding) monitor(ctx context.Context) error {
 // renew keeps the session alive until ctx ends. It returns when the session has
 // ended, or may have.
 func (h *holding) renew(ctx context.Context) error {
-	last := time.Now()
-	wait := lockTTL / 2
+	return renewSession(ctx, h.caller, h.session, lockTTL, lockTTL/2)
+}
+
+// renewSession renews a session in intervals, until ctx ends or the session has
+// ended. An agent that does not answer is not waited for beyond the TTL: servers
+// end the session all the same.
+func renewSession(ctx context.Context, agent api.Caller, id string, ttl, interval time.Duration) error {
+	last, wait := time.Now(), interval
 	for {
 		if err := pause(ctx, wait); err != nil {
 			return err
 		}
 		began := time.Now()
-		_, err := api.Call(ctx, h.caller, api.SessionRenew, api.SessionID{ID: h.session})
+		attempt, cancel := context.WithTimeout(ctx, min(ttl/3, time.Until(last.Add(ttl)))) // a third, so that there is another
+		_, err := api.Call(attempt, agent, api.SessionRenew, api.SessionID{ID: id})
+		cancel()
 		switch {
 		case err == nil:
-			last, wait = began, lockTTL/2
+			last, wait = began, interval
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case api.KindOf(err) == api.NotFound || time.Since(last) > lockTTL:
+		case api.KindOf(err) == api.NotFound || time.Since(last) >= ttl:
 			return fmt.Errorf("its session has ended: %w", err)
 		default:
-			wait = lockRetry
+			wait = min(lockRetry, time.Until(last.Add(ttl)))
 		}
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	consul "github.com/hashicorp/consul/api"
 
 	"curia/api"
@@ -232,4 +234,39 @@ func TestLockEndsAll(t *testing.T) {
 	if got := <-code; got != 1 || !strings.Contains(errs.String(), "lost, the command was ended") {
 		t.Errorf("lock: got exit code %d and %q", got, errs.String())
 	}
+}
+
+// renewals is a Caller that answers some renewals of a session, and then never.
+type renewals struct {
+	answered int
+	asked    []time.Duration // since began
+	began    time.Time
+}
+
+func (r *renewals) Call(ctx context.Context, _ *api.Request) (*api.Response, error) {
+	r.asked = append(r.asked, time.Since(r.began))
+	if len(r.asked) <= r.answered {
+		return &api.Response{Value: []*api.Session{}}, nil
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestSessionOfAStoppedAgent wants a session to be given up when an agent does not
+// answer, but keeps the connection: after its TTL others may have the lock.
+func TestSessionOfAStoppedAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &renewals{answered: 2, began: time.Now()}
+		err := renewSession(t.Context(), r, "id", 15*time.Second, 7500*time.Millisecond)
+		if err == nil || !strings.Contains(err.Error(), "its session has ended") {
+			t.Errorf("got %v, want that the session has ended", err)
+		}
+		if took := time.Since(r.began); took != 30*time.Second {
+			t.Errorf("given up after %v; want 30s: the last answer was to what was asked after 15s", took)
+		}
+		want := []time.Duration{7500 * time.Millisecond, 15 * time.Second, 22500 * time.Millisecond, 28500 * time.Millisecond}
+		if diff := cmp.Diff(want, r.asked); diff != "" {
+			t.Errorf("asked after (-want +got)\n%s", diff)
+		}
+	})
 }
