@@ -28,33 +28,65 @@ const (
 // eventBuffer remembers the newest events. Safe for concurrent use.
 type eventBuffer struct {
 	mu      sync.Mutex
-	all     []*api.UserEvent // oldest first
-	changed chan struct{}    // closed by the next event
-	alone   uint64           // time of events that went to no pool
+	all     []*api.UserEvent          // oldest first
+	waiting map[string]*eventsAwaited // by name, as long as somebody waits; "" is any name
+	alone   uint64                    // time of events that went to no pool
 
 	jobs chan api.RemoteExec // that events asked for
 }
 
-func newEventBuffer() *eventBuffer {
-	return &eventBuffer{changed: make(chan struct{}), jobs: make(chan api.RemoteExec, maxJobs)}
+// eventsAwaited is an event that somebody waits for.
+type eventsAwaited struct {
+	came    chan struct{} // closed by the event
+	waiters int
 }
 
+func newEventBuffer() *eventBuffer {
+	return &eventBuffer{waiting: map[string]*eventsAwaited{}, jobs: make(chan api.RemoteExec, maxJobs)}
+}
+
+// add wakes those alone who wait for the name, or for any: otherwise a thousand
+// who wait for rare events would make frequent ones dear.
 func (b *eventBuffer) add(e *api.UserEvent) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.all = append(b.all, e)
+	b.all = append(b.all, e) // where no reader looks: their slices end before
 	if extra := len(b.all) - maxEvents; extra > 0 {
-		b.all = slices.Clone(b.all[extra:])
+		b.all = b.all[extra:]
 	}
-	close(b.changed)
-	b.changed = make(chan struct{})
+	for _, name := range []string{e.Name, ""} {
+		if w := b.waiting[name]; w != nil {
+			close(w.came)
+			delete(b.waiting, name)
+		}
+	}
 }
 
-// latest gives the events, and what is closed when there are others.
-func (b *eventBuffer) latest() ([]*api.UserEvent, <-chan struct{}) {
+// latest gives the events.
+func (b *eventBuffer) latest() []*api.UserEvent {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.all[:len(b.all):len(b.all)], b.changed
+	return b.all[:len(b.all):len(b.all)]
+}
+
+// follow gives the events, and what is closed when there is another of a name; ""
+// is any. Who does not wait any more says so with leave.
+func (b *eventBuffer) follow(name string) (all []*api.UserEvent, came <-chan struct{}, leave func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w := b.waiting[name]
+	if w == nil {
+		w = &eventsAwaited{came: make(chan struct{})}
+		b.waiting[name] = w
+	}
+	w.waiters++
+	return b.all[:len(b.all):len(b.all)], w.came, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if w.waiters--; w.waiters == 0 && b.waiting[name] == w {
+			delete(b.waiting, name)
+		}
+	}
 }
 
 // tick counts the events of an agent that is alone.
@@ -158,18 +190,22 @@ func (a *Agent) eventList(ctx context.Context, who caller, req *api.Request) (*a
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for may, waiting := who.Authorizer, true; ; {
-		all, changed := a.events.latest()
+		all, came, leave := a.events.follow(q.Name)
 		resp, err := a.selectEvents(all, q, may)
 		if err != nil || resp.Index != req.MinIndex || !waiting {
+			leave()
 			return resp, err
 		}
 		select {
-		case <-changed:
+		case <-came:
 		case <-timer.C:
 			waiting = false
 		case <-a.draining:
 			waiting = false
 		case <-ctx.Done():
+		}
+		leave()
+		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		// The token may have lost its permissions while the query waited.

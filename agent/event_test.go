@@ -284,3 +284,44 @@ func TestWaitForEvents(t *testing.T) {
 		want(t, got, 0, "x")
 	})
 }
+
+// TestWaitersForOtherEvents wants who waits for a name to sleep on when others
+// come, and nothing to be left of those who do not wait any more.
+func TestWaitersForOtherEvents(t *testing.T) {
+	b := newEventBuffer()
+	woken := func(c <-chan struct{}) bool {
+		select {
+		case <-c:
+			return true
+		default:
+			return false
+		}
+	}
+	_, rare, leaveRare := b.follow("rare")
+	_, same, leaveSame := b.follow("rare")
+	_, whichever, leaveAny := b.follow("")
+	b.add(&api.UserEvent{Name: "frequent"})
+	if woken(rare) || !woken(whichever) {
+		t.Errorf("another event: who waits for a name woken: %t, want false; who waits for any: %t, want true", woken(rare), woken(whichever))
+	}
+	leaveAny()
+	leaveRare()
+	all, again, leaveAgain := b.follow("rare")
+	if len(all) != 1 || len(b.waiting) != 1 || b.waiting["rare"].waiters != 2 {
+		t.Errorf("one of two left, and one came: got %d events, and waiting %v", len(all), b.waiting)
+	}
+	b.add(&api.UserEvent{Name: "rare"})
+	if !woken(same) || !woken(again) {
+		t.Error("the event that they wait for wakes not all")
+	}
+	_, _, leaveLast := b.follow("rare")
+	leaveSame()
+	leaveAgain() // of the event before: the last one still waits
+	if len(b.waiting) != 1 {
+		t.Errorf("one waits: got %v", b.waiting)
+	}
+	leaveLast()
+	if len(b.waiting) != 0 {
+		t.Errorf("nobody waits: got %v", b.waiting)
+	}
+}

@@ -11,12 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/memberlist"
 	"github.com/hashicorp/serf/serf"
 
 	"curia/api"
-	"curia/internal/hclogs"
 )
 
 // Area says which pool it is, and so who is let in.
@@ -60,6 +58,9 @@ type Config struct {
 	Encryption       Encryption
 	// NoCoordinates leaves the distances to the others unmeasured.
 	NoCoordinates bool
+	// Network, unless nil, is given what carries packets and streams, and returns
+	// what carries them instead: tests put a bad network there.
+	Network func(memberlist.NodeAwareTransport) memberlist.NodeAwareTransport
 }
 
 // Pool is this agent's place in a pool. Make one with Open.
@@ -88,7 +89,7 @@ func Open(cfg Config, log *slog.Logger) (*Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the %s pool: %w", cfg.Area, err)
 	}
-	lines := hclogs.New(log).Named(strings.ToLower(cfg.Area.String())).StandardLogger(&hclog.StandardLoggerOptions{InferLevels: true})
+	lines := lines(log, cfg.Area)
 	p.net, err = listen(cfg, &memberlist.NetTransportConfig{BindAddrs: []string{cfg.Bind}, BindPort: cfg.Port, Logger: lines})
 	if err != nil {
 		return nil, err
@@ -104,6 +105,9 @@ func Open(cfg Config, log *slog.Logger) (*Pool, error) {
 	c.UserEventSizeLimit = eventLimit + eventOverhead
 	m := c.MemberlistConfig
 	m.Logger, m.Transport = lines, p.net
+	if cfg.Network != nil {
+		m.Transport = cfg.Network(p.net)
+	}
 	m.BindAddr, m.BindPort = cfg.Bind, p.net.GetAutoBindPort()
 	m.AdvertiseAddr, m.AdvertisePort = cfg.Advertise, m.BindPort
 	m.Keyring = keys

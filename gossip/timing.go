@@ -31,6 +31,9 @@ const (
 	// reclaimAfter is when a failed member's name may come back with another
 	// address.
 	reclaimAfter = 30 * time.Second
+	// queueCheck is how often the queues of what is still to be told are cut to
+	// their bound; between that they have none.
+	queueCheck = 5 * time.Second
 )
 
 // Pace is how often members look after each other and how patient they are.
@@ -81,6 +84,7 @@ func (cfg *Config) timed() *serf.Config {
 	c.TombstoneTimeout = c.ReconnectTimeout
 	c.ReconnectTimeoutOverride = forgetting{}
 	c.MinQueueDepth = 4096
+	c.QueueCheckInterval = queueCheck
 	c.QueueDepthWarning = 1024
 	c.LeavePropagateDelay = 0 // Leave waits itself, if anybody is there
 	c.MemberlistConfig = memberlist.DefaultLANConfig()

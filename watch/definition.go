@@ -1,11 +1,13 @@
 package watch
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -103,7 +105,7 @@ func Parse(raw map[string]any) (*Definition, error) {
 	}
 	var w written
 	if err := json.Unmarshal(text, &w); err != nil {
-		return nil, fmt.Errorf("decode watch: %w", err)
+		return nil, undecodable(err)
 	}
 	d := &Definition{
 		Plan: Plan{
@@ -115,20 +117,40 @@ func Parse(raw map[string]any) (*Definition, error) {
 	if err := d.Validate(); err != nil {
 		return nil, err
 	}
-	var unknown []string
-	for name := range maps.Keys(raw) {
-		if !slices.Contains(common, name) && !slices.Contains(special[w.Type], name) {
-			unknown = append(unknown, name)
-		}
-	}
-	if len(unknown) > 0 {
-		slices.Sort(unknown)
-		return nil, api.Errorf(api.Invalid, "Invalid parameters: %v", unknown)
+	if err := d.CheckNames(slices.Collect(maps.Keys(raw))); err != nil {
+		return nil, err
 	}
 	if w.Type == "keyprefix" && raw["prefix"] == nil {
 		return nil, errors.New("watch: a prefix must be given")
 	}
 	return d, d.setHandler(&w.writtenHandler)
+}
+
+// CheckNames refuses names of parameters that the type of the watch has no use
+// for. The type must be valid.
+func (p *Plan) CheckNames(names []string) error {
+	var unknown []string
+	for _, name := range names {
+		if !slices.Contains(common, name) && !slices.Contains(special[p.Type], name) {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	slices.Sort(unknown)
+	return api.Errorf(api.Invalid, "Invalid parameters: %v", unknown)
+}
+
+// undecodable says which parameter has a value of the wrong kind.
+func undecodable(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return fmt.Errorf("decode watch: %w", err)
+	}
+	want := map[reflect.Kind]string{reflect.String: "a string", reflect.Bool: "true or false", reflect.Slice: "a list of strings"}[wrong.Type.Kind()]
+	name := strings.TrimPrefix(wrong.Field, "writtenHandler.")
+	return fmt.Errorf("watch: %s must be %s, not of the type %s", name, cmp.Or(want, "an object"), wrong.Value)
 }
 
 // setHandler takes over the one handler that a watch must have.
@@ -152,6 +174,8 @@ func (d *Definition) setHandler(w *writtenHandler) error {
 		return errors.New(`watch: http_handler_config goes with the handler_type "http"`)
 	case w.Handler != "":
 		d.Argv = child.Shell(w.Handler)
+	case w.Args[0] == "":
+		return errors.New("watch: args must begin with the name of a program")
 	default:
 		d.Argv = w.Args
 	}
@@ -169,7 +193,10 @@ func (d *Definition) setTarget(t *writtenTarget) error {
 	if h.Method == "" {
 		h.Method = defaultMethod
 	}
-	if h.Timeout == 0 {
+	switch {
+	case h.Timeout < 0:
+		return fmt.Errorf("watch: the timeout of http_handler_config must be positive, not %v", h.Timeout)
+	case h.Timeout == 0:
 		h.Timeout = defaultTimeout
 	}
 	for name, values := range t.Header {
@@ -177,8 +204,12 @@ func (d *Definition) setTarget(t *writtenTarget) error {
 			h.Header.Add(name, v)
 		}
 	}
-	if _, err := http.NewRequest(h.Method, h.Path, nil); err != nil {
+	req, err := http.NewRequest(h.Method, h.Path, nil)
+	if err != nil {
 		return fmt.Errorf("watch: http_handler_config: %w", err)
+	}
+	if req.URL.Scheme != "http" && req.URL.Scheme != "https" || req.URL.Host == "" {
+		return fmt.Errorf("watch: the path of http_handler_config is %q; write a URL like http://127.0.0.1:8000/changed", h.Path)
 	}
 	d.HTTP = h
 	return nil

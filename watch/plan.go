@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"curia/api"
 )
@@ -96,6 +97,11 @@ func (p *Plan) Validate() error {
 		return nil
 	}
 	return k.wants(p)
+}
+
+// String names the watch in logs: its type, and what it is about.
+func (p *Plan) String() string {
+	return strings.TrimSpace(p.Type + " " + p.Key + p.Prefix + p.Service + p.State + p.Name)
 }
 
 // request is the query after an answer with this index; 0 for the first.

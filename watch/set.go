@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,13 +42,7 @@ func (s *Set) Configure(all []*Definition) {
 // Run runs the watches until ctx ends. It is called once.
 func (s *Set) Run(ctx context.Context) error {
 	running := map[string]func(){} // what stops a watch, by its text and number
-	defer func() {
-		var all sync.WaitGroup
-		for _, stop := range running {
-			all.Go(stop)
-		}
-		all.Wait()
-	}()
+	defer func() { stopAll(slices.Collect(maps.Values(running))) }()
 	for {
 		select {
 		case <-ctx.Done():
@@ -63,12 +59,14 @@ func (s *Set) Run(ctx context.Context) error {
 			wanted[name] = d
 		}
 		s.mu.Unlock()
+		var unwanted []func()
 		for name, stop := range running {
 			if wanted[name] == nil {
-				stop()
+				unwanted = append(unwanted, stop)
 				delete(running, name)
 			}
 		}
+		stopAll(unwanted)
 		for name, d := range wanted {
 			if running[name] == nil {
 				running[name] = s.start(ctx, d)
@@ -77,13 +75,23 @@ func (s *Set) Run(ctx context.Context) error {
 	}
 }
 
+// stopAll stops watches at the same time: each may have a handler that has to be
+// killed.
+func stopAll(some []func()) {
+	var stopping sync.WaitGroup
+	for _, stop := range some {
+		stopping.Go(stop)
+	}
+	stopping.Wait()
+}
+
 // start lets a watch run. What it returns waits until it has ended.
 func (s *Set) start(ctx context.Context, d *Definition) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		log := s.log.With("watch", d.Type)
+		log := s.log.With("watch", d.Plan.String())
 		_ = d.Follow(ctx, s.agent, Follower{
 			Changed: func(ctx context.Context, c Change) error {
 				output, err := d.handle(ctx, c)

@@ -9,12 +9,15 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"curia/api"
+	"curia/internal/child"
 )
 
 // TestParse reads definitions.
@@ -54,7 +57,13 @@ func TestParse(t *testing.T) {
 		{raw: raw{"type": "key", "key": "k", "handler": "a", "fluff": 1, "state": "any"}, err: "Invalid parameters: [fluff state]"},
 		{raw: raw{"type": "event", "handler": "a", "stale": true}, err: "Invalid parameters: [stale]"},
 		{raw: raw{"type": "keyprefix", "handler": "a"}, err: "a prefix must be given"},
-		{raw: raw{"type": "key", "key": 7, "handler": "a"}, err: "decode watch"},
+		{raw: raw{"type": "key", "key": 7, "handler": "a"}, err: "watch: key must be a string, not of the type number"},
+		{raw: raw{"type": "key", "key": "k", "args": "wc"}, err: "watch: args must be a list of strings, not of the type string"},
+		{raw: raw{"type": "service", "service": "a", "passingonly": "yes", "handler": "a"}, err: "watch: passingonly must be true or false, not of the type string"},
+		{raw: raw{"type": "key", "key": "k", "http_handler_config": "x"}, err: "watch: http_handler_config must be an object, not of the type string"},
+		{raw: raw{"type": "key", "key": "k", "args": []any{""}}, err: "args must begin with the name of a program"},
+		{raw: raw{"type": "nodes", "http_handler_config": raw{"path": "foo"}}, err: `is "foo"; write a URL like`},
+		{raw: raw{"type": "nodes", "http_handler_config": raw{"path": "http://x", "timeout": "-1s"}}, err: "must be positive, not -1s"},
 	}
 	for _, tt := range tests {
 		got, err := Parse(tt.raw)
@@ -146,5 +155,59 @@ func TestSet(t *testing.T) {
 	cancel()
 	if err := <-done; err != context.Canceled || len(c.asked) > 0 {
 		t.Errorf("end: got %v and %d questions more; want the error of the context and none", err, len(c.asked))
+	}
+}
+
+// TestSetStopsTogether wants handlers that have to be killed to be killed at the
+// same time: what replaces their watches waits for them.
+func TestSetStopsTogether(t *testing.T) {
+	dir := t.TempDir()
+	var stubborn []*Definition
+	for i := range 3 {
+		d, err := Parse(map[string]any{"type": "nodes", "handler": fmt.Sprintf("trap '' TERM; mkfifo %[1]s/%[2]d; : >%[1]s/%[2]d; while :; do sleep 0.1; done", dir, i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stubborn = append(stubborn, d)
+	}
+	c := counter{make(chan string, 10)}
+	s := NewSet(c, slog.New(slog.DiscardHandler))
+	s.Configure(stubborn)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	for i := range stubborn {
+		<-c.asked
+		ready(t, fmt.Sprintf("%s/%d", dir, i))
+	}
+	other, err := Parse(map[string]any{"type": "services", "handler": "true"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	s.Configure([]*Definition{other})
+	<-c.asked
+	if took := time.Since(began); took < child.DefaultGrace || took > 2*child.DefaultGrace {
+		t.Errorf("three handlers that do not end: gone after %v; want little more than %v", took, child.DefaultGrace)
+	}
+	cancel()
+	<-done
+}
+
+// ready waits until a handler has opened its fifo.
+func ready(t *testing.T, fifo string) {
+	t.Helper()
+	deadline, tick := time.After(30*time.Second), time.NewTicker(5*time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s: no handler is there", fifo)
+		}
+		if f, err := os.Open(fifo); err == nil {
+			_ = f.Close()
+			return
+		}
 	}
 }

@@ -57,6 +57,8 @@ type debugPlan struct {
 	Targets            []string
 	output             string
 	archive            bool
+	// late is how long after the duration answers may still come; 0 means debugLate.
+	late time.Duration
 }
 
 func debugAgent(ctx context.Context, c *call, agent *client.Client) error {
@@ -137,7 +139,10 @@ func (c *call) capture(ctx context.Context, agent *client.Client, p *debugPlan) 
 	}
 	d := &debugCapture{debugPlan: p, call: c, agent: agent}
 	d.keep(d.json("index.json", debugIndex{version, p.Interval.String(), p.Duration.String(), p.Targets}))
-	d.run(ctx, self)
+	// An agent that has stopped keeps its connections, and answers nothing.
+	within, cancel := context.WithTimeout(ctx, p.Duration+cmp.Or(p.late, debugLate))
+	d.run(within, self)
+	cancel()
 	interrupted := ctx.Err() != nil
 	if p.archive {
 		if err := archiveDir(p.output, p.result()); err != nil {

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -185,6 +187,34 @@ func TestDebugDenied(t *testing.T) {
 	files, _, _, err := debugged(t.Context(), t, s, "host")
 	if err == nil || !strings.HasPrefix(err.Error(), "debug: ask the agent about itself: Permission denied") || files != nil {
 		t.Errorf("got %v and the files %v; want that permission is denied, and none", err, files)
+	}
+}
+
+// TestDebugOfAStoppedAgent keeps what an agent told before it answered no more.
+func TestDebugOfAStoppedAgent(t *testing.T) {
+	over := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/agent/self" {
+			_, _ = io.WriteString(w, `{"Config":{"NodeName":"n1"}}`)
+			return
+		}
+		<-over
+	}))
+	t.Cleanup(func() { close(over); srv.Close() })
+	p := &debugPlan{
+		Duration: 50 * time.Millisecond, Interval: time.Hour, late: 50 * time.Millisecond,
+		Targets: []string{"agent", "host", "metrics"}, output: filepath.Join(t.TempDir(), "o"),
+	}
+	var out, errs bytes.Buffer
+	nothing := func(string) (string, bool) { return "", false }
+	row := debugCommands[0]
+	row.ask = func(ctx context.Context, c *call, agent *client.Client) error { return c.capture(ctx, agent, p) }
+	err := row.leaf("debug", shell{strings.NewReader(""), &out, &errs, nothing}).Run(t.Context(), []string{"debug", "-http-addr=" + srv.URL})
+	if code := report("curia", &errs, err); code != 1 || !strings.Contains(errs.String(), "Error! debug: 2 parts could not be captured") {
+		t.Errorf("got exit code %d and %q; want 1, and that two parts are missing", code, errs.String())
+	}
+	if _, err := os.Stat(filepath.Join(p.output, "agent.json")); err != nil {
+		t.Errorf("what was captured before: %v", err)
 	}
 }
 

@@ -174,22 +174,7 @@ func (r *remoteRun) open(ctx context.Context) error {
 
 // renew keeps the session alive until ctx ends. It returns when that fails.
 func (r *remoteRun) renew(ctx context.Context) error {
-	last := time.Now()
-	for {
-		if !pause.For(ctx, execRenew) {
-			return ctx.Err()
-		}
-		began := time.Now()
-		_, err := api.Call(ctx, r.agent, api.SessionRenew, api.SessionID{ID: r.Session})
-		switch {
-		case err == nil:
-			last = began
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case api.KindOf(err) == api.NotFound || time.Since(last) > execTTL:
-			return fmt.Errorf("its session has ended: %w", err)
-		}
-	}
+	return renewSession(ctx, r.agent, r.Session, execTTL, execRenew)
 }
 
 // start writes the command and tells the agents.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -102,7 +103,7 @@ func remedyTLS(err error) string {
 	var otherName x509.HostnameError
 	var op *net.OpError
 	switch {
-	case errors.As(err, &plain):
+	case errors.As(err, &plain), errors.Is(err, http.ErrSchemeMismatch):
 		return "; it speaks HTTP there: use http:// in the address, and no CONSUL_HTTP_SSL"
 	case errors.As(err, &unknown):
 		return "; name the authority of its certificate with -ca-file or CONSUL_CACERT"

@@ -99,7 +99,7 @@ func lockAndRun(ctx context.Context, c *call, agent *client.Client) error {
 		return &exit{exitChild, fmt.Errorf("run command: %w", failed)}
 	}
 	if failed != nil {
-		h.tell("Command failed: %v", failed)
+		_, _ = fmt.Fprintf(c.err, "Command failed: %v\n", failed)
 	}
 	return nil
 }
@@ -114,9 +114,27 @@ func (c *call) child(words []string) child.Command {
 		cmd.Argv = child.Shell(strings.Join(words, " "))
 	}
 	if c.Bool("pass-stdin") {
-		cmd.In, cmd.Group = c.in, child.Shared
+		cmd.In = c.in
+		if isTerminal(c.in) {
+			cmd.Group = child.Shared // another group could not read from it
+		}
 	}
 	return cmd
+}
+
+// isTerminal reports whether somebody types what is read: it comes from a device
+// other than the null device.
+func isTerminal(in io.Reader) bool {
+	file, ok := in.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // direct is what a checkedWriter writes to: a child gets a file itself, not a
@@ -212,23 +230,31 @@ func (h *holding) monitor(ctx context.Context) error {
 // renew keeps the session alive until ctx ends. It returns when the session has
 // ended, or may have.
 func (h *holding) renew(ctx context.Context) error {
-	last := time.Now()
-	wait := lockTTL / 2
+	return renewSession(ctx, h.caller, h.session, lockTTL, lockTTL/2)
+}
+
+// renewSession renews a session in intervals, until ctx ends or the session has
+// ended. An agent that does not answer is not waited for beyond the TTL: servers
+// end the session all the same.
+func renewSession(ctx context.Context, agent api.Caller, id string, ttl, interval time.Duration) error {
+	last, wait := time.Now(), interval
 	for {
 		if !pause.For(ctx, wait) {
 			return ctx.Err()
 		}
 		began := time.Now()
-		_, err := api.Call(ctx, h.caller, api.SessionRenew, api.SessionID{ID: h.session})
+		attempt, cancel := context.WithTimeout(ctx, min(ttl/3, time.Until(last.Add(ttl)))) // a third, so that there is another
+		_, err := api.Call(attempt, agent, api.SessionRenew, api.SessionID{ID: id})
+		cancel()
 		switch {
 		case err == nil:
-			last, wait = began, lockTTL/2
+			last, wait = began, interval
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case api.KindOf(err) == api.NotFound || time.Since(last) > lockTTL:
+		case api.KindOf(err) == api.NotFound || time.Since(last) >= ttl:
 			return fmt.Errorf("its session has ended: %w", err)
 		default:
-			wait = lockRetry
+			wait = min(lockRetry, time.Until(last.Add(ttl)))
 		}
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	consul "github.com/hashicorp/consul/api"
 
 	"curia/api"
@@ -185,7 +187,7 @@ func TestLockFlags(t *testing.T) {
 		{line: "p echo $CONSUL_LOCK_HELD && echo more", out: "true\nmore\n"},
 		{line: "-shell=false p/ echo $CONSUL_LOCK_HELD -n", out: "$CONSUL_LOCK_HELD -n\n"},
 		{line: "-shell=false p /no/such/program", err: "run command", code: 1},
-		{line: "p exit 3"},
+		{line: "p exit 3", err: "Command failed: exit status 3\n"},
 		{line: "-child-exit-code p exit 3", err: "run command: exit status 3", code: 2},
 		{line: "-verbose p true", err: "Setting up lock at path: p\nAttempting lock acquisition\nStarting handler"},
 	}
@@ -195,4 +197,76 @@ func TestLockFlags(t *testing.T) {
 			t.Errorf("lock %s\n got %d, %q and %q\nwant %d, %q and %q", tt.line, code, out, errs, tt.code, tt.out, tt.err)
 		}
 	}
+}
+
+// TestLockEndsAll wants nothing of the command to run on when the lock is lost,
+// though it reads the standard input: that of a script is no terminal.
+func TestLockEndsAll(t *testing.T) {
+	s := inproc.Start(t, inproc.Options{})
+	in, finish, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	defer finish.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var errs strings.Builder
+	code := make(chan int, 1)
+	go func() {
+		nothing := func(string) (string, bool) { return "", false }
+		// Both the shell and what it has started hold the standard output.
+		line := "(trap 'echo inner told; exit' TERM; echo ready; while :; do sleep 0.05; done); true"
+		code <- run(t.Context(), shell{in, w, &errs, nothing}, []string{"curia", "lock", "-http-addr=" + s.Listen(), "-pass-stdin", "all", line})
+		w.Close()
+	}()
+	lines := bufio.NewScanner(r)
+	if !lines.Scan() || lines.Text() != "ready" {
+		t.Fatalf("command: got %q and %q; want ready", lines.Text(), errs.String())
+	}
+	s.Must(t, "DELETE", "/v1/kv/all/.lock", "")
+	if !lines.Scan() || lines.Text() != "inner told" {
+		t.Errorf("what the command has started, when the lock is lost: got %q, want that it is told", lines.Text())
+	}
+	if got := <-code; got != 1 || !strings.Contains(errs.String(), "lost, the command was ended") {
+		t.Errorf("lock: got exit code %d and %q", got, errs.String())
+	}
+}
+
+// renewals is a Caller that answers some renewals of a session, and then never.
+type renewals struct {
+	answered int
+	asked    []time.Duration // since began
+	began    time.Time
+}
+
+func (r *renewals) Call(ctx context.Context, _ *api.Request) (*api.Response, error) {
+	r.asked = append(r.asked, time.Since(r.began))
+	if len(r.asked) <= r.answered {
+		return &api.Response{Value: []*api.Session{}}, nil
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestSessionOfAStoppedAgent wants a session to be given up when an agent does not
+// answer, but keeps the connection: after its TTL others may have the lock.
+func TestSessionOfAStoppedAgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &renewals{answered: 2, began: time.Now()}
+		err := renewSession(t.Context(), r, "id", 15*time.Second, 7500*time.Millisecond)
+		if err == nil || !strings.Contains(err.Error(), "its session has ended") {
+			t.Errorf("got %v, want that the session has ended", err)
+		}
+		if took := time.Since(r.began); took != 30*time.Second {
+			t.Errorf("given up after %v; want 30s: the last answer was to what was asked after 15s", took)
+		}
+		want := []time.Duration{7500 * time.Millisecond, 15 * time.Second, 22500 * time.Millisecond, 28500 * time.Millisecond}
+		if diff := cmp.Diff(want, r.asked); diff != "" {
+			t.Errorf("asked after (-want +got)\n%s", diff)
+		}
+	})
 }

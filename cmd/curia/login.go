@@ -95,5 +95,17 @@ func login(ctx context.Context, c *call) error {
 	if err != nil {
 		return fmt.Errorf("log in with the auth method %q: %w", l.AuthMethod, err)
 	}
-	return atomicfile.Write(sink, []byte(made.SecretID))
+	if err := atomicfile.Write(sink, []byte(made.SecretID)); err != nil {
+		return c.forget(ctx, agent, made.SecretID, err)
+	}
+	return nil
+}
+
+// forget deletes a token that nobody will know, because it could not be written.
+func (c *call) forget(ctx context.Context, agent api.Caller, secret string, why error) error {
+	_, err := agent.Call(ctx, &api.Request{Op: api.ACLLogout.Op, Args: &api.ACLLogoutArgs{}, Token: secret})
+	if err != nil {
+		return fmt.Errorf("%w; its token is not known to anybody, and could not be deleted: %w", why, err)
+	}
+	return fmt.Errorf("%w; the login was undone", why)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -55,6 +56,9 @@ func watchChanges(ctx context.Context, c *call, agent *client.Client) error {
 	if err := plan.Validate(); err != nil {
 		return err
 	}
+	if err := plan.CheckNames(c.given("key", "prefix", "service", "tag", "passingonly", "state", "name", "stale")); err != nil {
+		return err
+	}
 	if plan.Type == "keyprefix" && !c.IsSet("prefix") {
 		return errors.New("watch: a prefix must be given")
 	}
@@ -82,6 +86,11 @@ func watchChanges(ctx context.Context, c *call, agent *client.Client) error {
 		return nil // interrupted, as everybody ends it
 	}
 	return err
+}
+
+// given are those of some flags that the command line has.
+func (c *call) given(names ...string) []string {
+	return slices.DeleteFunc(names, func(name string) bool { return !c.IsSet(name) })
 }
 
 // printChange prints an answer as indented JSON.

@@ -16,6 +16,11 @@ import (
 // come and go.
 const maxSeries = 1024
 
+// maxEventSeries bounds the names of users' events among them, each of which has
+// a series: who may fire events chooses the names, and could leave no room for
+// what servers tell of each other.
+const maxEventSeries = 64
+
 // series is one metric of a library.
 type series struct {
 	kind   kind
@@ -28,8 +33,9 @@ type series struct {
 // Libraries takes what libraries report through go-metrics. The zero value is
 // ready. It implements gometrics.MetricSink and may be called concurrently.
 type Libraries struct {
-	known atomic.Pointer[map[string]*series] // replaced as a whole; by key
-	mu    sync.Mutex                         // for replacing it
+	known  atomic.Pointer[map[string]*series] // replaced as a whole; by key
+	mu     sync.Mutex                         // for replacing it
+	events int                                // names of events in it
 }
 
 var _ gometrics.MetricSink = (*Libraries)(nil)
@@ -95,6 +101,12 @@ func (l *Libraries) learn(k kind, key string, parts []string, labels []gometrics
 		}
 		maps.Copy(next, *known)
 	}
+	if ofEvent(parts) {
+		if l.events == maxEventSeries {
+			return nil
+		}
+		l.events++
+	}
 	s := &series{kind: k, name: dotted(slices.Clone(parts)...)}
 	for _, label := range labels {
 		s.labels = append(s.labels, Label{label.Name, label.Value})
@@ -102,6 +114,11 @@ func (l *Libraries) learn(k kind, key string, parts []string, labels []gometrics
 	next[key] = s
 	l.known.Store(&next)
 	return s
+}
+
+// ofEvent reports whether a metric is about the events of one name.
+func ofEvent(parts []string) bool {
+	return len(parts) > 2 && parts[0] == "serf" && parts[1] == "events"
 }
 
 // SetGauge implements gometrics.MetricSink.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -327,6 +328,20 @@ func TestLibrariesBounded(t *testing.T) {
 	}
 	if got := len(*l.known.Load()); got != maxSeries {
 		t.Errorf("series of libraries: got %d, want %d", got, maxSeries)
+	}
+}
+
+// TestEventsLeaveRoom: names of events are chosen by users, and keep nothing else
+// from being told.
+func TestEventsLeaveRoom(t *testing.T) {
+	l := &Libraries{}
+	for i := range 2 * maxSeries {
+		l.IncrCounter([]string{"serf", "events"}, 1)
+		l.IncrCounter([]string{"serf", "events", fmt.Sprint("event:", i)}, 1)
+	}
+	l.IncrCounter([]string{"raft", "apply"}, 1)
+	if got, want := len(*l.known.Load()), maxEventSeries+2; got != want {
+		t.Errorf("series: got %d, want %d: the sum of events, %d names and another", got, want, maxEventSeries)
 	}
 }
 
