@@ -207,6 +207,8 @@ func (cmd command) checkArgs(args []string) error {
 	case n < cmd.least:
 		word := strings.Trim(strings.Fields(cmd.args)[n], "[]…")
 		return fmt.Errorf("missing %s argument", word)
+	case cmd.firstEnds && cmd.most >= 0 && n > cmd.most && strings.HasPrefix(args[cmd.most], "-"):
+		return fmt.Errorf("unexpected argument %q: flags come before the arguments", args[cmd.most])
 	case cmd.most >= 0 && n > cmd.most:
 		return fmt.Errorf("unexpected argument %q", args[cmd.most])
 	}
