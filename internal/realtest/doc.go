@@ -4,8 +4,9 @@
 // # Owns
 //
 // The tests that need a real process: what HashiCorp's Go client sees, what is
-// left after a kill, how an agent starts, stops and refuses to start. All of it
-// is test code; there is nothing to import.
+// left after a kill, how an agent starts, stops and refuses to start, and whether
+// the commands of the documentation do what it says. All of it is test code; there
+// is nothing to import.
 //
 // # Never
 //
