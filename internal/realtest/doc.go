@@ -21,7 +21,7 @@
 // # Promises
 //
 // Every wait has a deadline and waits for the thing itself. With -short the
-// whole takes about 45 seconds on two cores, otherwise about two minutes. Random
+// whole takes about a minute on two cores, otherwise about two and a half. Random
 // tests print their seed; CURIA_TEST_SEED repeats one. CURIA_TEST_FAILOVERS says
 // how often a leader is killed. The binary is built once in each run, unless
 // CURIA_TEST_BINARY names one.
