@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -96,10 +97,13 @@ func (c *Conns) to(at peer) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // DialLog and DialCalls add TLS
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			conn, err := c.open(ctx, at)
-			if plain, ok := conn.(*net.TCPConn); ok {
-				return &plainConn{Conn: plain}, err
+			if err != nil {
+				return nil, err
 			}
-			return conn, err
+			if _, secured := conn.(*tls.Conn); secured {
+				return &newConn{Conn: conn, ended: errEndedTLS}, nil
+			}
+			return &newConn{Conn: conn, ended: errEnded}, nil
 		}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{BaseDelay: redialMin, Multiplier: 1.6, Jitter: 0.2, MaxDelay: redialMax}, MinConnectTimeout: dialWait,
@@ -141,21 +145,37 @@ func (c *Conns) open(ctx context.Context, at peer) (net.Conn, error) {
 	return secured, nil
 }
 
-// plainConn is a connection without TLS. It says what may be wrong when the other
-// side ends it without a word.
-type plainConn struct {
+// newConn is a connection to a server. It says what may be wrong when the other
+// side ends it without a word. What we notice of that depends on who is faster: the
+// end, when we read, or that it was too late, when we write.
+type newConn struct {
 	net.Conn
-	heard bool // something was read; used by its one reader
+	ended error
+	heard atomic.Bool // something was read
 }
 
-var errEnded = errors.New("it ended the connection: if it demands TLS, set verify_outgoing, ca_file, cert_file and key_file here")
+var (
+	errEnded    = errors.New("it ended the connection: if it demands TLS, set verify_outgoing, ca_file, cert_file and key_file here")
+	errEndedTLS = errors.New("it ended the connection after the TLS handshake: it may demand a certificate, or one of another authority than ours")
+)
 
 // Read implements net.Conn.
-func (c *plainConn) Read(b []byte) (int, error) {
+func (c *newConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.heard = c.heard || n > 0
-	if !c.heard && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
-		return n, errEnded
+	if n > 0 && !c.heard.Load() {
+		c.heard.Store(true)
+	}
+	if !c.heard.Load() && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)) {
+		return n, c.ended
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *newConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if err != nil && !c.heard.Load() && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+		return n, c.ended
 	}
 	return n, err
 }

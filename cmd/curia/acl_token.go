@@ -17,7 +17,7 @@ var aclTokenCommands = []command{
 		name: "acl bootstrap", args: "[SECRET]", most: 1,
 		line: "Make the first management token.",
 		help: `This works once. The secret is made up unless one is given: @FILE reads it from a
-file, - from standard input.
+file, - from standard input. It is printed unless -token-sink-file is given.
 
 Example:
 
@@ -25,7 +25,7 @@ Example:
     AccessorID:       4411f091-a4c9-48e6-0884-1fcb092da1c8
     SecretID:         3d93a2f8-1c3f-4e5c-8d1b-3a3b5b8e6f11
     …`,
-		flags: flags(formatFlag),
+		flags: flags(sinkFlag, formatFlag),
 		ask:   aclBootstrap,
 	},
 	{
@@ -33,14 +33,15 @@ Example:
 		line: "Create a token.",
 		help: `Example:
 
-    $ curia acl token create -description="the web servers" -service-identity=web`,
+    $ curia acl token create -description="the web servers" -service-identity=web -token-sink-file=web-token
+    $ curia services register -token-file=web-token -name=web -port=80`,
 		flags: flags(grantFlags(
 			listFlag("role-id", "`ID` of a role. May be repeated."), listFlag("role-name", "`NAME` of a role. May be repeated."),
 			textFlag("accessor", "`ID` to name the token by. Default: one is made up."),
 			textFlag("secret", "`SECRET` of the token; @FILE reads it from a file, - from standard input. Default: one is made up."),
 			boolFlag("local", "The token is not for other datacenters."),
 			durationFlag("expires-ttl", "`DURATION` after which the token ends. Default: it does not."),
-			formatFlag)...),
+			sinkFlag, formatFlag)...),
 		ask: tokenCreate,
 	},
 	{
@@ -72,7 +73,7 @@ Example:
 		help: `Example:
 
     $ curia acl token clone -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -description="another web server"`,
-		flags: flags(accessorFlag, descriptionFlag, formatFlag),
+		flags: flags(accessorFlag, descriptionFlag, sinkFlag, formatFlag),
 		ask:   tokenClone,
 	},
 	{
@@ -149,11 +150,13 @@ func aclBootstrap(ctx context.Context, c *call, agent *client.Client) error {
 	if args.Spec.BootstrapSecret, err = c.readSecret(c.arg(0)); err != nil {
 		return err
 	}
-	t, err := api.Call(ctx, agent, api.ACLBootstrap, args)
-	if err != nil {
-		return fmt.Errorf("bootstrap the ACLs: %w", err)
-	}
-	return c.show(t, func() { c.printToken(t) })
+	return c.makeToken(func() (*api.ACLToken, error) {
+		t, err := api.Call(ctx, agent, api.ACLBootstrap, args)
+		if err != nil {
+			return nil, fmt.Errorf("bootstrap the ACLs: %w", err)
+		}
+		return t, nil
+	})
 }
 
 // readSecret gives what an argument says about a secret: itself, or @FILE, or - for
@@ -192,11 +195,13 @@ func tokenCreate(ctx context.Context, c *call, agent *client.Client) error {
 	if err := c.tokenFlags(&t); err != nil {
 		return err
 	}
-	made, err := api.Call(ctx, agent, api.ACLTokenCreate, api.ACLTokenArgs{Token: t})
-	if err != nil {
-		return fmt.Errorf("create token: %w", err)
-	}
-	return c.show(made, func() { c.printToken(made) })
+	return c.makeToken(func() (*api.ACLToken, error) {
+		made, err := api.Call(ctx, agent, api.ACLTokenCreate, api.ACLTokenArgs{Token: t})
+		if err != nil {
+			return nil, fmt.Errorf("create token: %w", err)
+		}
+		return made, nil
+	})
 }
 
 func tokenRead(ctx context.Context, c *call, agent *client.Client) error {
@@ -217,11 +222,13 @@ func tokenClone(ctx context.Context, c *call, agent *client.Client) error {
 	}
 	args := api.ACLTokenCloneArgs{ACLID: api.ACLID[api.ACLToken]{ID: id}}
 	args.Spec.Description = c.String("description")
-	made, err := api.Call(ctx, agent, api.ACLTokenClone, args)
-	if err != nil {
-		return fmt.Errorf("clone token %q: %w", id, err)
-	}
-	return c.show(made, func() { c.printToken(made) })
+	return c.makeToken(func() (*api.ACLToken, error) {
+		made, err := api.Call(ctx, agent, api.ACLTokenClone, args)
+		if err != nil {
+			return nil, fmt.Errorf("clone token %q: %w", id, err)
+		}
+		return made, nil
+	})
 }
 
 func tokenList(ctx context.Context, c *call, agent *client.Client) error {

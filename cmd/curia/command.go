@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -141,7 +142,7 @@ func tree(program string, sh shell) *cli.Command {
 	for _, g := range groups {
 		parent, name := descend(root, g.name)
 		parent.Commands = append(parent.Commands, &cli.Command{
-			Name: name, Usage: g.line, OnUsageError: asUsageError, ShellComplete: complete,
+			Name: name, Usage: g.line, Description: examples(g.name), OnUsageError: asUsageError, ShellComplete: complete,
 			Action: func(_ context.Context, c *cli.Command) error { return missingCommand(c) },
 		})
 	}
@@ -150,6 +151,27 @@ func tree(program string, sh shell) *cli.Command {
 		parent.Commands = append(parent.Commands, cmd.leaf(name, sh))
 	}
 	return root
+}
+
+// examples are the first examples of the commands of a group, or of the groups
+// in it if it has no commands of its own.
+func examples(group string) string {
+	var own, below string
+	for _, cmd := range commands() {
+		rest, found := strings.CutPrefix(cmd.name, group+" ")
+		if !found {
+			continue
+		}
+		prompt := "    $ curia " + cmd.name
+		_, line, _ := strings.Cut(cmd.help, prompt)
+		line, _, _ = strings.Cut(line, "\n")
+		if strings.Contains(rest, " ") {
+			below += prompt + line + "\n"
+		} else {
+			own += prompt + line + "\n"
+		}
+	}
+	return "Example:\n\n" + cmp.Or(own, below)
 }
 
 // descend finds the parent of a command, and its last word.
@@ -207,6 +229,8 @@ func (cmd command) checkArgs(args []string) error {
 	case n < cmd.least:
 		word := strings.Trim(strings.Fields(cmd.args)[n], "[]…")
 		return fmt.Errorf("missing %s argument", word)
+	case cmd.firstEnds && cmd.most >= 0 && n > cmd.most && strings.HasPrefix(args[cmd.most], "-"):
+		return fmt.Errorf("unexpected argument %q: flags come before the arguments", args[cmd.most])
 	case cmd.most >= 0 && n > cmd.most:
 		return fmt.Errorf("unexpected argument %q", args[cmd.most])
 	}

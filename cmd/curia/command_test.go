@@ -38,6 +38,9 @@ func TestHelp(t *testing.T) {
 		if code != 0 || errs != "" {
 			t.Errorf("%v: exit code %d and %q on standard error, want 0 and nothing", args, code, errs)
 		}
+		if about, _, _ := strings.Cut(out, "Example"); about == out || !strings.Contains(out, "      $ curia "+name) || !strings.Contains(about, ".\n") {
+			t.Errorf("%v: the help does not say what it does, or has no example:\n%s", args, out)
+		}
 		file := strings.ReplaceAll(strings.TrimSpace("curia "+name), " ", "-") + ".txt"
 		files = append(files, file)
 		if name == "agent" {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v3"
 
@@ -80,7 +81,7 @@ func report(program string, w io.Writer, err error) int {
 func remedy(program string, err error) string {
 	var unreachable *client.UnreachableError
 	if errors.As(err, &unreachable) {
-		if text := remedyTLS(err); text != "" {
+		if text := remedyTLS(unreachable); text != "" {
 			return text
 		}
 		return fmt.Sprintf("; start an agent with \"%s agent -dev\", or name another with -http-addr or CURIA_HTTP_ADDR", program)
@@ -97,7 +98,7 @@ func remedy(program string, err error) string {
 }
 
 // remedyTLS says what to do where an agent is there, and TLS is between us.
-func remedyTLS(err error) string {
+func remedyTLS(err *client.UnreachableError) string {
 	var plain tls.RecordHeaderError
 	var unknown x509.UnknownAuthorityError
 	var otherName x509.HostnameError
@@ -111,6 +112,9 @@ func remedyTLS(err error) string {
 		return "; name the agent as its certificate does, in the address or with -tls-server-name"
 	case errors.As(err, &op) && op.Op == "remote error": // an alert of TLS
 		return "; show a certificate that it accepts with -client-cert and -client-key, or CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY"
+	case strings.HasPrefix(err.Address, "https:") && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)):
+		// The alert is lost when the agent ends the connection while we write.
+		return "; if it demands a certificate, show one with -client-cert and -client-key, or CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY"
 	}
 	return ""
 }

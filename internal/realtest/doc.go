@@ -4,8 +4,9 @@
 // # Owns
 //
 // The tests that need a real process: what HashiCorp's Go client sees, what is
-// left after a kill, how an agent starts, stops and refuses to start. All of it
-// is test code; there is nothing to import.
+// left after a kill, how an agent starts, stops and refuses to start, and whether
+// the commands of the documentation do what it says. All of it is test code; there
+// is nothing to import.
 //
 // # Never
 //
@@ -20,7 +21,7 @@
 // # Promises
 //
 // Every wait has a deadline and waits for the thing itself. With -short the
-// whole takes about 45 seconds on two cores, otherwise about two minutes. Random
+// whole takes about a minute on two cores, otherwise about two and a half. Random
 // tests print their seed; CURIA_TEST_SEED repeats one. CURIA_TEST_FAILOVERS says
 // how often a leader is killed. The binary is built once in each run, unless
 // CURIA_TEST_BINARY names one.

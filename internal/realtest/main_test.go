@@ -20,6 +20,10 @@ var program string
 var consulLink string
 
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "dig" {
+		dig(os.Args[1:])
+		return
+	}
 	flag.Parse()
 	os.Exit(run(m))
 }

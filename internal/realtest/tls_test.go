@@ -105,7 +105,8 @@ func (dc *datacenter) enter(at int, name string, secured map[string]any) *agent 
 	conf := map[string]any{
 		"node_name": name, "server": false, "bootstrap_expect": 0, "bind_addr": ip, "client_addr": ip,
 		"retry_join": []string{fmt.Sprintf("%s10:%d", dc.block, dcSerf)}, "retry_interval": "1s",
-		"ports": map[string]any{"http": dcHTTP, "server": dcRPC, "serf_lan": dcSerf, "dns": -1, "grpc": -1, "grpc_tls": -1},
+		"performance": map[string]any{"rpc_hold_timeout": "500ms"}, // it is to be refused, not to wait
+		"ports":       map[string]any{"http": dcHTTP, "server": dcRPC, "serf_lan": dcSerf, "dns": -1, "grpc": -1, "grpc_tls": -1},
 	}
 	if secured != nil {
 		conf["tls"] = secured
