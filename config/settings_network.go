@@ -142,10 +142,10 @@ func limitSettings() []Setting {
 		{Key: "limits.rpc_handshake_timeout", Default: 5 * time.Second, Reload: true, field: func(c *Config) any { return &c.Limits.RPCHandshakeTimeout }, Doc: "Time for the first bytes on the server port."},
 		{Key: "limits.rpc_client_timeout", Default: time.Minute, Reload: true, field: func(c *Config) any { return &c.Limits.RPCClientTimeout }, Doc: "Time that a client agent waits for an answer that does not block."},
 		{Key: "limits.rpc_max_conns_per_client", Default: 100, Reload: true, field: func(c *Config) any { return &c.Limits.RPCMaxConnsPerClient }, Doc: "Connections per address on the server port."},
-		{Key: "limits.rpc_rate", Default: -1.0, Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Limits.RPCRate }, Doc: "Requests per second that a client agent sends. -1 = unlimited."},
-		{Key: "limits.rpc_max_burst", Default: 1000, Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Limits.RPCMaxBurst }, Doc: "Requests that may exceed `limits.rpc_rate` at once."},
-		{Key: "limits.request_limits.mode", Default: "disabled", Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Limits.RequestMode }, Doc: "disabled, permissive (only log) or enforcing."},
-		{Key: "limits.request_limits.read_rate", Default: -1.0, Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Limits.ReadRate }, Doc: "Reads per second that a server takes. -1 = unlimited."},
-		{Key: "limits.request_limits.write_rate", Default: -1.0, Reload: true, Status: Accepted, field: func(c *Config) any { return &c.Limits.WriteRate }, Doc: "Writes per second that a server takes. -1 = unlimited."},
+		{Key: "limits.rpc_rate", Default: -1.0, Reload: true, field: func(c *Config) any { return &c.Limits.RPCRate }, Doc: "Requests per second that a client agent sends. -1 = unlimited."},
+		{Key: "limits.rpc_max_burst", Default: 1000, Reload: true, field: func(c *Config) any { return &c.Limits.RPCMaxBurst }, Doc: "Requests that may exceed `limits.rpc_rate` at once."},
+		{Key: "limits.request_limits.mode", Default: "disabled", Reload: true, field: func(c *Config) any { return &c.Limits.RequestMode }, Doc: "disabled, permissive (only log) or enforcing: what becomes of requests beyond the two rates that follow. Reads of the state of the cluster itself and everything under /v1/operator are not counted."},
+		{Key: "limits.request_limits.read_rate", Default: -1.0, Reload: true, field: func(c *Config) any { return &c.Limits.ReadRate }, Doc: "Reads per second that a server takes from all who ask it; ten times as many at once. -1 = unlimited."},
+		{Key: "limits.request_limits.write_rate", Default: -1.0, Reload: true, field: func(c *Config) any { return &c.Limits.WriteRate }, Doc: "Writes per second that a server takes from all who ask it; ten times as many at once. -1 = unlimited."},
 	}
 }

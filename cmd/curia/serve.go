@@ -168,7 +168,7 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) e
 	n.agent.Adjust(adjustable(next, n.id))
 	n.http.api.SetRules(rules)
 	n.setConnLimit(next.Limits.HTTPMaxConnsPerClient)
-	n.limits.Store(&next.Limits)
+	n.setLimits(&next.Limits)
 	if n.serving != nil {
 		if err := n.serving.replica.Tune(uint64(next.Raft.SnapshotThreshold), uint64(next.Raft.TrailingLogs), next.Raft.SnapshotInterval); err != nil {
 			log.Warn("part of the configuration was not taken over", "err", err)
@@ -258,6 +258,8 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 		n.metrics.Add(n.serving.applied.Measure)
 		n.metrics.Add(n.serving.Measure)
 	}
+	n.setLimits(&cfg.Limits)
+	n.metrics.Add(n.measureRequests)
 	n.agent = agent.New(n.agentConfig(cfg), n.upstream(), log)
 	if n.serving != nil {
 		n.serving.local = n.agent
