@@ -102,7 +102,7 @@ func httpSettings() []Setting {
 		{Key: "http_config.block_endpoints", Reload: true, field: func(c *Config) any { return &c.HTTP.BlockEndpoints }, Doc: "Path prefixes that are refused with 403."},
 		{Key: "http_config.allow_write_http_from", Flag: "allow-write-http-from", Reload: true, field: func(c *Config) any { return &c.HTTP.AllowWriteFrom }, Doc: "Networks (CIDR) that may write to the agent. Everybody unless set."},
 		{Key: "http_config.max_header_bytes", field: func(c *Config) any { return &c.HTTP.MaxHeaderBytes }, Doc: "Bytes that the headers of a request may take."},
-		{Key: "http_config.use_cache", Default: true, field: func(c *Config) any { return &c.HTTP.UseCache }, Doc: "Answer `?cached` requests from the agent's cache."},
+		{Key: "http_config.use_cache", Default: true, field: func(c *Config) any { return &c.HTTP.UseCache }, Doc: "Allow answers to `?cached` requests to be old. They never are, also when this is true."},
 		{Key: "unix_sockets.user", field: func(c *Config) any { return &c.UnixSockets.User }, Doc: "Owner of socket files, by name or number."},
 		{Key: "unix_sockets.group", field: func(c *Config) any { return &c.UnixSockets.Group }, Doc: "Group of socket files, by name or number."},
 		{Key: "unix_sockets.mode", field: func(c *Config) any { return &c.UnixSockets.Mode }, Doc: "Permissions of socket files, as octal digits in a string."},

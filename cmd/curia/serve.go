@@ -204,6 +204,7 @@ type node struct {
 	id      string
 	log     *slog.Logger
 	metrics *metrics.Registry
+	pushers []*metrics.Pusher
 	conns   *wire.Conns
 	router  *wire.Router
 	serving *serving // nil in a client agent
@@ -248,6 +249,9 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 	}
 	n.undo = append(n.undo, n.pools.close)
 	if n.metrics, err = newMetrics(cfg, log); err != nil {
+		return nil, err
+	}
+	if err := n.openPushers(cfg); err != nil {
 		return nil, err
 	}
 	n.openLinks(cfg)
@@ -312,6 +316,9 @@ func (n *node) run(ctx context.Context, cfg *config.Config) error {
 	}
 	n.pools.run(ctx, group, n.agent)
 	group.Go(func() error { return paceGarbage(ctx) })
+	for _, p := range n.pushers {
+		group.Go(func() error { return p.Run(ctx) })
+	}
 	if p := cfg.Process; p.AutoReload {
 		group.Go(func() error { return n.reloadOnChange(ctx, p.Files) })
 	}
