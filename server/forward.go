@@ -164,8 +164,13 @@ func (s *Server) leaderIndex(ctx context.Context, q *api.IndexArgs) (uint64, err
 // serverStatus tells others how far this server is.
 func (s *Server) serverStatus(context.Context, *api.None) (*api.ServerReport, error) {
 	stats := s.replica.Stats()
+	servers, _ := s.replica.Servers()
+	var ids []string
+	for _, p := range servers {
+		ids = append(ids, p.ID)
+	}
 	return &api.ServerReport{
-		Formed: s.replica.Formed(), LastContact: s.replica.LastContact(),
+		Formed: s.replica.Formed(), Servers: ids, LastContact: s.replica.LastContact(),
 		LastTerm: number(stats["last_log_term"]), LastIndex: number(stats["last_log_index"]),
 	}, nil
 }
