@@ -15,7 +15,10 @@ var LeaderIndex = Inner[IndexArgs, uint64]("server.index", "Tells how far the le
 // ServerReport is what a server tells the others about itself.
 type ServerReport struct {
 	// Formed says that it belongs to a cluster already.
-	Formed      bool
+	Formed bool
+	// Servers are the IDs of those that its log is shared by, as far as it knows;
+	// empty when it belongs to none.
+	Servers     []string
 	LastContact time.Duration // since it heard of the leader; 0 for the leader itself
 	LastTerm    uint64        // of the last entry of its log
 	LastIndex   uint64

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"sort"
+	"strings"
 )
 
 // Sources is what the command line says about where the configuration comes from.
@@ -252,7 +253,7 @@ func (c *Config) unfinished() []string {
 		case s.Status == Removed:
 			text = fmt.Sprintf("config: %s belongs to an older version and is ignored.", from)
 		case !reflect.DeepEqual(s.value(c), s.zero()):
-			text = fmt.Sprintf("config: %s has no effect yet.", from)
+			text = fmt.Sprintf("config: %s has no effect yet (%s).", from, strings.TrimSuffix(s.Doc, "."))
 		}
 		// An alias that stands for several rows is one key to who wrote it.
 		if text != "" && !slices.Contains(out, text) {

@@ -146,11 +146,11 @@ func TestWarnings(t *testing.T) {
 		{`http_config { use_cache = false }`, nil},
 		{`disable_update_check = true`, nil},
 		{`encrypt_verify_incoming = true  acl { default_policy = "allow" }`, nil}, // the defaults
-		{`connect { enabled = true }`, []string{`config: 1.hcl: "connect.enabled" has no effect yet.`}},
+		{`connect { enabled = true }`, []string{`config: 1.hcl: "connect.enabled" has no effect yet (Service mesh).`}},
 		{`non_voting_server = true`, nil},
-		{`statsd_addr = "x:1"`, []string{`config: 1.hcl: "statsd_addr" has no effect yet.`}},
+		{`statsd_addr = "x:1"`, nil},
 		{`ports { rpc = 8400 }`, []string{`config: 1.hcl: "ports.rpc" belongs to an older version and is ignored.`}},
-		{`auto_encrypt { tls = true dns_san = ["x"] }`, []string{`config: 1.hcl: "auto_encrypt.tls" has no effect yet.`, `config: 1.hcl: "auto_encrypt.dns_san" has no effect yet.`}},
+		{`auto_encrypt { tls = true dns_san = ["x"] }`, []string{`config: 1.hcl: "auto_encrypt.tls" has no effect yet (Clients get their certificates from the servers).`, `config: 1.hcl: "auto_encrypt.dns_san" has no effect yet (Further names in such certificates).`}},
 		{`tls_prefer_server_cipher_suites = true`, []string{`config: 1.hcl: "tls_prefer_server_cipher_suites" belongs to an older version and is ignored.`}},
 		{`bootstrap_expect = 4`, []string{"config: an even number of servers (bootstrap_expect = 4) survives no more failures than one server fewer."}},
 		{`node_name = "a_b"`, []string{`config: node name "a_b" cannot be found over DNS: only letters, digits and dashes can, at most 63 of them.`}},
@@ -173,7 +173,7 @@ func TestWarnings(t *testing.T) {
 	}
 	l := &loader{c: Default()}
 	l.text("x.json", []byte(`{"reporting": {"a": 1}, "cloud": {}}`), JSON)
-	want := []string{`config: x.json: "reporting" has no effect yet.`}
+	want := []string{`config: x.json: "reporting" has no effect yet (Of an edition that Curia does not have).`}
 	if diff := cmp.Diff(want, l.c.unfinished()); diff != "" {
 		t.Errorf("warnings of x.json (-want +got):\n%s", diff)
 	}

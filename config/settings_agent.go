@@ -68,7 +68,7 @@ func agentSettings() []Setting {
 		{Key: "alt_domain", Flag: "alt-domain", field: func(c *Config) any { return &c.Node.AltDomain }, Doc: "Second domain that is answered over DNS."},
 		{Key: "data_dir", Flag: "data-dir", field: func(c *Config) any { return &c.Node.DataDir }, Doc: "Directory of everything that must survive a restart. Required without -dev."},
 		{Key: "tagged_addresses", field: func(c *Config) any { return &c.Node.TaggedAddresses }, Doc: "Further addresses of this node by tag, beside lan and wan."},
-		{Key: "translate_wan_addrs", field: func(c *Config) any { return &c.Node.TranslateWANAddrs }, Doc: "Answer questions about other datacenters with WAN addresses."},
+		{Key: "translate_wan_addrs", Status: Accepted, field: func(c *Config) any { return &c.Node.TranslateWANAddrs }, Doc: "Answer questions about other datacenters with WAN addresses."},
 		{Key: "server", Flag: "server", field: func(c *Config) any { return &c.Mode.Server }, Doc: "Be a server: hold the state and vote."},
 		{Key: "bootstrap", Flag: "bootstrap", field: func(c *Config) any { return &c.Mode.Bootstrap }, Doc: "Be the first server: elect itself at once."},
 		{Key: "bootstrap_expect", Flag: "bootstrap-expect", field: func(c *Config) any { return &c.Mode.BootstrapExpect }, Doc: "Number of servers to wait for before the first election."},

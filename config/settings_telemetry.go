@@ -13,6 +13,7 @@ type Telemetry struct {
 	StatsdAddr          string
 	DogstatsdAddr       string
 	DogstatsdTags       []string
+	RetryFailed         bool // go on without a metrics server that cannot be reached
 }
 
 func telemetrySettings() []Setting {
@@ -22,14 +23,14 @@ func telemetrySettings() []Setting {
 		{Key: "telemetry.disable_hostname", field: func(c *Config) any { return &c.Telemetry.DisableHostname }, Doc: "Do not put the host name into the names of gauges."},
 		{Key: "telemetry.prefix_filter", Reload: true, field: func(c *Config) any { return &c.Telemetry.PrefixFilter }, Doc: "Metrics to let through (`+prefix`) or to hold back (`-prefix`)."},
 		{Key: "telemetry.filter_default", Default: true, Reload: true, field: func(c *Config) any { return &c.Telemetry.FilterDefault }, Doc: "Let through what no filter names."},
-		{Key: "telemetry.statsite_address", Aliases: []string{"statsite_addr"}, Status: Accepted, field: func(c *Config) any { return &c.Telemetry.StatsiteAddr }, Doc: "host:port of a statsite server."},
-		{Key: "telemetry.statsd_address", Aliases: []string{"statsd_addr"}, Status: Accepted, field: func(c *Config) any { return &c.Telemetry.StatsdAddr }, Doc: "host:port of a statsd server."},
-		{Key: "telemetry.dogstatsd_addr", Status: Accepted, field: func(c *Config) any { return &c.Telemetry.DogstatsdAddr }, Doc: "host:port of a DogStatsD server."},
-		{Key: "telemetry.dogstatsd_tags", Status: Accepted, field: func(c *Config) any { return &c.Telemetry.DogstatsdTags }, Doc: "Tags of every metric sent to DogStatsD."},
+		{Key: "telemetry.statsite_address", Aliases: []string{"statsite_addr"}, field: func(c *Config) any { return &c.Telemetry.StatsiteAddr }, Doc: "host:port of a statsite server that is told every ten seconds what was measured. Samples are told as their mean."},
+		{Key: "telemetry.statsd_address", Aliases: []string{"statsd_addr"}, field: func(c *Config) any { return &c.Telemetry.StatsdAddr }, Doc: "host:port of a statsd server, which is told the same."},
+		{Key: "telemetry.dogstatsd_addr", field: func(c *Config) any { return &c.Telemetry.DogstatsdAddr }, Doc: "host:port of a DogStatsD server, or `unix:///path` of its socket, which is told the same with tags."},
+		{Key: "telemetry.dogstatsd_tags", field: func(c *Config) any { return &c.Telemetry.DogstatsdTags }, Doc: "Tags of every metric sent to DogStatsD."},
 		{Key: "telemetry.disable_compat_1.9", Kind: Bool, Status: Accepted, Doc: "Older names of HTTP metrics."},
 		{Key: "telemetry.disable_per_tenancy_usage_metrics", Kind: Bool, Status: Accepted, Doc: "Of an edition that Curia does not have."},
 		{Key: "telemetry.enable_host_metrics", Kind: Bool, Status: Accepted, Doc: "Metrics of the host's processors, memory and disks."},
-		{Key: "telemetry.retry_failed_connection", Kind: Bool, Default: true, Status: Accepted, Doc: "Go on when a metrics server cannot be reached at start."},
+		{Key: "telemetry.retry_failed_connection", Default: true, field: func(c *Config) any { return &c.Telemetry.RetryFailed }, Doc: "Go on when a metrics server cannot be reached at start."},
 	}
 	for _, name := range []string{
 		"api_app", "api_token", "api_url", "broker_id", "broker_select_tag", "check_display_name",

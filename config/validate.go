@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
 	"os"
 	"regexp"
@@ -20,6 +21,7 @@ func (c *Config) validate(p *problems) {
 	c.validatePorts(p)
 	c.validateHTTP(p)
 	c.validateNumbers(p)
+	c.validateRates(p)
 	c.validateGossip(p)
 }
 
@@ -195,6 +197,25 @@ func (c *Config) validateHTTP(p *problems) {
 	}
 }
 
+// maxRate is the highest rate of requests per second that can be asked for.
+const maxRate = 1e9
+
+// validateRates checks the settings that are requests per second.
+func (c *Config) validateRates(p *problems) {
+	for _, r := range []struct {
+		key   string
+		value float64
+	}{
+		{"limits.rpc_rate", c.Limits.RPCRate},
+		{"limits.request_limits.read_rate", c.Limits.ReadRate},
+		{"limits.request_limits.write_rate", c.Limits.WriteRate},
+	} {
+		if r.value == 0 || math.IsNaN(r.value) || r.value > maxRate {
+			p.fail("%s cannot be %v: nothing would ever be let through, or the rate is no number. Use a number of requests per second up to %v, or -1 for no limit", r.key, r.value, float64(maxRate))
+		}
+	}
+}
+
 // validateNumbers checks the settings that must lie in a range.
 func (c *Config) validateNumbers(p *problems) {
 	if m := c.Performance.RaftMultiplier; m < 1 || m > 10 {
@@ -209,6 +230,7 @@ func (c *Config) validateNumbers(p *problems) {
 		{"limits.txn_max_req_len", c.Limits.TxnMaxReqLen, c.Limits.KVMaxValueSize},
 		{"limits.rpc_max_conns_per_client", c.Limits.RPCMaxConnsPerClient, 0},
 		{"http_config.max_header_bytes", c.HTTP.MaxHeaderBytes, 0},
+		{"limits.rpc_max_burst", c.Limits.RPCMaxBurst, 1},
 		{"raft_protocol", c.Raft.Protocol, 1},
 		{"raft_snapshot_threshold", c.Raft.SnapshotThreshold, 1},
 		{"raft_trailing_logs", c.Raft.TrailingLogs, 1},

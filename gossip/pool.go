@@ -239,14 +239,16 @@ const (
 var ErrUnknownMember = errors.New("no such member")
 
 // ForceLeave makes a failed member one that has left. A member that is alive
-// objects, and stays.
+// objects, and stays: it is not forgotten either, for who has forgotten a member
+// that is there never hears of it again.
 func (p *Pool) ForceLeave(name string, how Pruning) error {
-	known := slices.ContainsFunc(p.serf.Members(), func(m serf.Member) bool { return m.Name == name })
-	if !known {
+	members := p.serf.Members()
+	i := slices.IndexFunc(members, func(m serf.Member) bool { return m.Name == name })
+	if i < 0 {
 		return fmt.Errorf("force %q to leave the %s pool: %w", name, p.cfg.Area, ErrUnknownMember)
 	}
 	leave := p.serf.RemoveFailedNode
-	if how == Forget {
+	if how == Forget && members[i].Status != serf.StatusAlive {
 		leave = p.serf.RemoveFailedNodePrune
 	}
 	if err := leave(name); err != nil {

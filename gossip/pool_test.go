@@ -262,11 +262,13 @@ func TestForceLeaveOfTheLiving(t *testing.T) {
 	b.join(a)
 	c.join(a)
 	settle(a, b, c)
-	if err := a.ForceLeave("b", Keep); err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range []*peer{a, b, c} {
-		p.holds("a=alive b=alive c=alive")
+	for _, how := range []Pruning{Keep, Forget} {
+		if err := a.ForceLeave("b", how); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []*peer{a, b, c} {
+			p.holds("a=alive b=alive c=alive")
+		}
 	}
 }
 

@@ -76,6 +76,7 @@ type Replica struct {
 	ready   gate
 	reads   rounds.Rounds[struct{}]
 	led     signal // somebody else leads, or nobody
+	reigns  reigns
 	pipes   *pipes // nil without a network
 	asking  asking
 }
@@ -382,7 +383,8 @@ func (r *Replica) LeaderChange() <-chan struct{} { return r.led.next() }
 // observe lets raft tell of changes of the leader.
 func (r *Replica) observe() {
 	r.raft.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
-		if _, ok := o.Data.(raft.LeaderObservation); ok {
+		if to, ok := o.Data.(raft.LeaderObservation); ok {
+			r.reigns.heard(to.LeaderID)
 			r.led.give()
 		}
 		return false // it was heard; nothing is to be sent

@@ -86,6 +86,8 @@ type ServerFacts struct {
 	LastContact time.Duration // since it heard of the leader
 	LastTerm    uint64        // of the last entry of its log
 	LastIndex   uint64
+	Answered    bool     // it could be asked
+	Servers     []string // IDs of those that its log is shared by
 }
 
 // factsWait bounds a question to all servers.

@@ -124,6 +124,9 @@ func (c *cluster) at(address string) *clusterNode {
 	return c.nodes[address]
 }
 
+// elsewhere is the tag of a server that has formed a cluster of its own.
+const elsewhere = "elsewhere=1"
+
 // start starts server number i; the first forms the cluster. Tags are added to
 // those of its member ("nonvoter=1").
 func (c *cluster) start(i int, tags ...string) *clusterNode {
@@ -137,7 +140,7 @@ func (c *cluster) start(i int, tags ...string) *clusterNode {
 	log := slog.New(c.log)
 	var err error
 	n.replica, err = replica.Open(replica.Config{
-		ID: n.id, Address: addr + ":8300", Bootstrap: i == 1, Network: nodeNetwork{n, c, addr + ":8300"},
+		ID: n.id, Address: addr + ":8300", Bootstrap: i == 1 || slices.Contains(tags, elsewhere), Network: nodeNetwork{n, c, addr + ":8300"},
 	}, n.store, log)
 	if err != nil {
 		c.t.Fatalf("start %s: %v", n.name, err)
@@ -178,7 +181,7 @@ func (c *cluster) facts(ctx context.Context, id string) server.ServerFacts {
 		return server.ServerFacts{}
 	}
 	r := resp.Value.(*api.ServerReport)
-	return server.ServerFacts{LastContact: r.LastContact, LastTerm: r.LastTerm, LastIndex: r.LastIndex}
+	return server.ServerFacts{LastContact: r.LastContact, LastTerm: r.LastTerm, LastIndex: r.LastIndex, Answered: true, Servers: r.Servers}
 }
 
 // kill ends a server without a word.
@@ -352,5 +355,39 @@ func TestCleanupIsOff(t *testing.T) {
 		c.within(0, time.Second, "s1 s2 s3")
 		c.roster.mark("s3", api.MemberLeft)
 		c.within(0, time.Second, "s1 s2")
+	})
+}
+
+// TestTwoClusters lets the members of two clusters meet: neither takes the servers
+// of the other in, until one of them has forgotten what it knew.
+func TestTwoClusters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		s1, s2 := c.start(1), c.start(2)
+		c.within(0, 20*time.Second, "s1 s2")
+		other := c.start(9, elsewhere)
+		time.Sleep(2 * time.Minute)
+		for _, n := range []*clusterNode{s1, s2, other} {
+			want := []string{"id1", "id2"}
+			if n == other {
+				want = []string{"id9"}
+			}
+			servers, _ := n.replica.Servers()
+			var got []string
+			for _, s := range servers {
+				got = append(got, s.ID)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("the servers that %s knows (-want +got)\n%s", n.name, diff)
+			}
+		}
+		for _, want := range []string{"it belongs to another cluster, whose servers are id9: stop it", "it belongs to another cluster, whose servers are id1, id2: stop it"} {
+			if len(c.log.Find(want)) == 0 {
+				t.Errorf("the log does not say %q:\n%s", want, c.log)
+			}
+		}
+		c.kill(other)
+		c.start(9)
+		c.within(0, 2*time.Minute, "s1 s2 s9")
 	})
 }

@@ -103,6 +103,24 @@ func (s *Server) tryLeader(req *api.Request, here func() error, there func(addre
 	return there(address)
 }
 
+// askLeader lets the leader at an address answer. When another leads before it has,
+// the outcome is unknown: it may be too late for an answer, and too early to know
+// what became of the request.
+func (s *Server) askLeader(ctx context.Context, address string, req *api.Request) (*api.Response, error) {
+	reign := s.replica.Reign()
+	if s.replica.Leader() != address {
+		return nil, api.ErrNoLeader // it has changed since
+	}
+	bounded, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(reign, cancel)()
+	resp, err := s.cfg.Peers.CallAt(bounded, address, final(req))
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil && !api.Untried(err) {
+		return nil, api.Errorf(api.Lost, "server %s did not answer, and another leads now: it may have been carried out", address)
+	}
+	return resp, err
+}
+
 // leaderIndexes are the questions to the leader that readers share.
 type leaderIndexes struct{ settled, confirmed rounds.Rounds[uint64] }
 
@@ -146,8 +164,13 @@ func (s *Server) leaderIndex(ctx context.Context, q *api.IndexArgs) (uint64, err
 // serverStatus tells others how far this server is.
 func (s *Server) serverStatus(context.Context, *api.None) (*api.ServerReport, error) {
 	stats := s.replica.Stats()
+	servers, _ := s.replica.Servers()
+	var ids []string
+	for _, p := range servers {
+		ids = append(ids, p.ID)
+	}
 	return &api.ServerReport{
-		Formed: s.replica.Formed(), LastContact: s.replica.LastContact(),
+		Formed: s.replica.Formed(), Servers: ids, LastContact: s.replica.LastContact(),
 		LastTerm: number(stats["last_log_term"]), LastIndex: number(stats["last_log_index"]),
 	}, nil
 }
@@ -180,7 +203,7 @@ func (s *Server) fresh(ctx context.Context, req *api.Request) (resp *api.Respons
 		if s.replica.AwaitApplied(applied, index) == nil {
 			return nil
 		}
-		resp, err = s.cfg.Peers.CallAt(ctx, address, final(req))
+		resp, err = s.askLeader(ctx, address, req)
 		return err
 	})
 	return resp, err
@@ -201,7 +224,7 @@ func (s *Server) led(ctx context.Context, req *api.Request, b *binding) (resp *a
 		resp = &api.Response{Value: v}
 		return err
 	}, func(address string) error {
-		resp, err = s.cfg.Peers.CallAt(ctx, address, final(req))
+		resp, err = s.askLeader(ctx, address, req)
 		return err
 	})
 	return resp, err

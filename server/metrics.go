@@ -45,6 +45,7 @@ func (s *Server) Measure(to *metrics.Scrape) {
 		}
 	}
 	to.Gauge("rpc.queries_blocking", float64(s.figures.blocking.Load()))
+	s.limits.measure(to)
 	to.Gauge("session_ttl.active", float64(s.ttl.active()))
 	to.Sample("leader.reconcile", &s.figures.reconcile)
 	if h := s.steady.latest(); h != nil && leads == 1 {

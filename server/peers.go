@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"curia/api"
@@ -30,8 +32,10 @@ type peerChange struct {
 	Why     string // for the log
 }
 
-// peerWait bounds one change of the servers of the log.
-const peerWait = 10 * time.Second
+const (
+	peerWait       = 10 * time.Second // for one change of the servers of the log
+	askServerEvery = 5 * time.Second  // that wants to be one, whether it may
+)
 
 // reconcileServer brings the servers of the log in step with a member; nil is
 // one that gossip does not know any more.
@@ -45,7 +49,41 @@ func (s *Server) reconcileServer(ctx context.Context, m *api.Member, members []*
 		s.log.Error("cannot let a server take part in the log", "node", m.Name, "err", err)
 		return nil
 	}
+	if n := len(changes); n > 0 && changes[n-1].Do == addPeer {
+		switch err := s.mayJoin(ctx, servers, changes[n-1].ID); {
+		case api.KindOf(err) == api.Unavailable:
+			s.log.Warn("cannot let a server take part in the log yet", "node", m.Name, "err", err)
+			time.AfterFunc(askServerEvery, func() { s.MemberChanged(m) })
+			return nil
+		case err != nil:
+			s.log.Error("cannot let a server take part in the log", "node", m.Name, "err", err)
+			return nil
+		}
+	}
 	return s.changePeers(ctx, changes)
+}
+
+// mayJoin finds out whether a server belongs to another cluster: to add it would
+// replace what it knows by the log of this one, and mix the two.
+func (s *Server) mayJoin(ctx context.Context, servers []*api.RaftServer, id string) error {
+	shared := func(o string) bool {
+		return slices.ContainsFunc(servers, func(p *api.RaftServer) bool { return p.ID == o })
+	}
+	if s.cfg.Pools.Facts == nil || shared(id) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, factsWait)
+	defer cancel()
+	facts := s.cfg.Pools.Facts(ctx, id)
+	switch {
+	case !facts.Answered:
+		return api.Errorf(api.Unavailable, "it does not answer on its server port, asking it again")
+	case len(facts.Servers) > 0 && !slices.ContainsFunc(facts.Servers, shared):
+		return api.Errorf(api.Rejected, "it belongs to another cluster, whose servers are %s: stop it; then either give it no address of this cluster to join "+
+			"(retry_join, or `curia join`), or delete its data directory, so that it becomes a part of this cluster and forgets what the other knows",
+			strings.Join(facts.Servers, ", "))
+	}
+	return nil
 }
 
 // changePeers carries out changes. After one that is refused it leaves out the

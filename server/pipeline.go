@@ -196,7 +196,7 @@ func (s *Server) consistent(ctx context.Context, req *api.Request) (api.Meta, *a
 		}
 		meta.Consistency = api.Default
 	}
-	meta.KnownLeader = true
+	meta.KnownLeader, meta.LastContact = true, 0
 	resp, err := s.fresh(ctx, req)
 	return meta, resp, err
 }

@@ -54,11 +54,11 @@ const (
 // Server answers reads and writes. It implements api.Caller and may be called
 // concurrently.
 type Server struct {
-	cfg      Config
-	log      *slog.Logger
-	store    *state.Store
-	replica  *replica.Replica
-	bound    map[*api.Op]*binding
+	cfg     Config
+	log     *slog.Logger
+	store   *state.Store
+	replica *replica.Replica
+	door
 	shared   *sharedResults
 	ttl      *ttlKeeper
 	places   placeKeeper
@@ -69,6 +69,12 @@ type Server struct {
 	indexes  leaderIndexes
 	changes  chan string // names of members that something happened to
 	draining chan struct{}
+}
+
+// door is what a request meets first.
+type door struct {
+	limits limits
+	bound  map[*api.Op]*binding
 }
 
 // New makes a server over a store and its replica. It starts nothing.
@@ -90,7 +96,7 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 	}
 	s := &Server{
 		cfg: cfg, log: log, store: store, replica: rep,
-		bound:    map[*api.Op]*binding{},
+		door:     door{bound: map[*api.Op]*binding{}},
 		shared:   newSharedResults(sharedBytes),
 		ttl:      newTTLKeeper(),
 		changes:  make(chan string, memberQueue),
@@ -119,6 +125,9 @@ func (s *Server) Drain() { close(s.draining) }
 
 // Call implements api.Caller for the verbs that the server is bound to.
 func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
+	if err := s.limit(req.Op); err != nil {
+		return nil, err
+	}
 	if t, ok := req.Args.(api.Targeted); ok && t.TargetDatacenter() != "" {
 		req.Datacenter = t.TargetDatacenter()
 	}

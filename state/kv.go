@@ -45,8 +45,17 @@ type lockDelay struct {
 	Until time.Time `cbor:"2,keyasint"`
 }
 
-// maxLockDelay is the longest lock delay that takes effect.
-const maxLockDelay = time.Minute
+const (
+	maxLockDelay = time.Minute // the longest lock delay that takes effect
+	maxClockLag  = time.Minute // by which a leader may be behind the one before it, and delays go on
+)
+
+// over reports whether the delay has passed. One that would go on for longer than
+// any can was begun by a leader whose clock was far ahead of now: it must not bar
+// the key until now gets there.
+func (d *lockDelay) over(now time.Time) bool {
+	return !now.Before(d.Until) || d.Until.Sub(now) > maxLockDelay+maxClockLag
+}
 
 // join makes a key of parts that are separated by a zero byte.
 func join(parts ...string) []byte {
@@ -188,7 +197,7 @@ func acquire(tx *Tx, p, old *api.KVPair, session string) (bool, error) {
 // lockDelayed reports whether a lock delay keeps the key from being acquired.
 func lockDelayed(tx *Tx, key string) bool {
 	d := lockDelays.get(tx, []byte(key))
-	return d != nil && tx.now.Before(d.Until)
+	return d != nil && !d.over(tx.now)
 }
 
 // putKV writes p in place of old (nil: new), unless nothing would change.
@@ -274,7 +283,7 @@ func (c *Reap) Apply(tx *Tx) (any, error) {
 	})
 	var over []*lockDelay
 	lockDelays.prefix(tx, lockDelays.id, nil, func(d *lockDelay) bool {
-		if !tx.now.Before(d.Until) {
+		if d.over(tx.now) {
 			over = append(over, d)
 		}
 		return len(over) < maxReaped
@@ -306,7 +315,7 @@ func (v *View) Reapable(before, now time.Time) bool {
 	})
 	if !found {
 		lockDelays.prefix(v, lockDelays.id, nil, func(d *lockDelay) bool {
-			found = !now.Before(d.Until)
+			found = d.over(now)
 			return !found
 		})
 	}

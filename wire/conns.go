@@ -239,6 +239,8 @@ func (c *Conns) wait(req *api.Request) time.Duration {
 func broken(ctx context.Context, at peer, err error, sent *sentMark) error {
 	var known *api.Error
 	switch {
+	case ctx.Err() != nil && !sent.yes(): // whoever cancelled it may try elsewhere
+		return fmt.Errorf("%w (%w)", api.Errorf(api.Unreached, "cannot reach server %s", at.address), ctx.Err())
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &known):

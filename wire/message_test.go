@@ -227,7 +227,7 @@ func TestResultsSurvive(t *testing.T) {
 		{api.KVKeys.Op, []string{}},
 		{api.SessionCreate.Op, api.SessionID{ID: "x"}},
 		{api.LeaderIndex.Op, uint64(1<<64 - 1)},
-		{api.ServerStatus.Op, &api.ServerReport{Formed: true, LastContact: time.Second, LastTerm: 3, LastIndex: 4}},
+		{api.ServerStatus.Op, &api.ServerReport{Formed: true, Servers: []string{"a"}, LastContact: time.Second, LastTerm: 3, LastIndex: 4}},
 	} {
 		meta := api.Meta{Index: 1 << 63, KnownLeader: true, LastContact: time.Second, Consistency: api.Stale, Filtered: true}
 		for _, asJSON := range []bool{false, true} {

@@ -27,6 +27,7 @@ type Router struct {
 	datacenter string
 	conns      *Conns
 	hold       time.Duration
+	pace       pace
 
 	mu      sync.Mutex
 	relay   bool                // see Relay
@@ -36,7 +37,9 @@ type Router struct {
 // NewRouter makes a router of an agent of a datacenter. hold is how long it looks
 // for a server that answers (rpc_hold_timeout).
 func NewRouter(datacenter string, conns *Conns, hold time.Duration) *Router {
-	return &Router{datacenter: datacenter, conns: conns, hold: hold, servers: map[string][]Server{}}
+	r := &Router{datacenter: datacenter, conns: conns, hold: hold, servers: map[string][]Server{}}
+	r.SetRate(-1, 0)
+	return r
 }
 
 // SetServers says which servers there are, of all datacenters. Those that are
@@ -220,6 +223,10 @@ func (r *Router) through(datacenter string) string {
 // one answers or the hold timeout has passed. What may have been carried out is
 // not asked again, unless it is a read.
 func (r *Router) try(ctx context.Context, req *api.Request, ask func(context.Context, peer) error) error {
+	return r.pace.keep(func() error { return r.search(ctx, req, ask) })
+}
+
+func (r *Router) search(ctx context.Context, req *api.Request, ask func(context.Context, peer) error) error {
 	dc := req.Datacenter
 	if dc == "" {
 		dc = r.datacenter

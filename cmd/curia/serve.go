@@ -168,7 +168,7 @@ func (n *node) reload(old *config.Config, load loadFunc, level *slog.LevelVar) e
 	n.agent.Adjust(adjustable(next, n.id))
 	n.http.api.SetRules(rules)
 	n.setConnLimit(next.Limits.HTTPMaxConnsPerClient)
-	n.limits.Store(&next.Limits)
+	n.setLimits(&next.Limits)
 	if n.serving != nil {
 		if err := n.serving.replica.Tune(uint64(next.Raft.SnapshotThreshold), uint64(next.Raft.TrailingLogs), next.Raft.SnapshotInterval); err != nil {
 			log.Warn("part of the configuration was not taken over", "err", err)
@@ -204,6 +204,7 @@ type node struct {
 	id      string
 	log     *slog.Logger
 	metrics *metrics.Registry
+	pushers []*metrics.Pusher
 	conns   *wire.Conns
 	router  *wire.Router
 	serving *serving // nil in a client agent
@@ -250,6 +251,9 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 	if n.metrics, err = newMetrics(cfg, log); err != nil {
 		return nil, err
 	}
+	if err := n.openPushers(cfg); err != nil {
+		return nil, err
+	}
 	n.openLinks(cfg)
 	if cfg.Mode.Server {
 		if err := n.openServer(cfg, log); err != nil {
@@ -258,6 +262,8 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 		n.metrics.Add(n.serving.applied.Measure)
 		n.metrics.Add(n.serving.Measure)
 	}
+	n.setLimits(&cfg.Limits)
+	n.metrics.Add(n.measureRequests)
 	n.agent = agent.New(n.agentConfig(cfg), n.upstream(), log)
 	if n.serving != nil {
 		n.serving.local = n.agent
@@ -310,6 +316,9 @@ func (n *node) run(ctx context.Context, cfg *config.Config) error {
 	}
 	n.pools.run(ctx, group, n.agent)
 	group.Go(func() error { return paceGarbage(ctx) })
+	for _, p := range n.pushers {
+		group.Go(func() error { return p.Run(ctx) })
+	}
 	if p := cfg.Process; p.AutoReload {
 		group.Go(func() error { return n.reloadOnChange(ctx, p.Files) })
 	}

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -23,6 +25,32 @@ func newMetrics(cfg *config.Config, log *slog.Logger) (*metrics.Registry, error)
 	setMetricRules(r, cfg, log)
 	r.Add(metrics.Runtime())
 	return r, metrics.HearLibraries(r)
+}
+
+// openPushers makes those who tell metrics servers what is measured here.
+func (n *node) openPushers(cfg *config.Config) error {
+	t := cfg.Telemetry
+	for _, to := range []struct {
+		dialect metrics.Dialect
+		address string
+		tags    []string
+	}{
+		{metrics.StatsD, t.StatsdAddr, nil},
+		{metrics.Statsite, t.StatsiteAddr, nil},
+		{metrics.DogStatsD, t.DogstatsdAddr, t.DogstatsdTags},
+	} {
+		if to.address == "" {
+			continue
+		}
+		p := metrics.NewPusher(n.metrics, to.dialect, to.address, to.tags, n.log)
+		if !t.RetryFailed {
+			if err := p.Reach(context.Background()); err != nil {
+				return fmt.Errorf("%w; telemetry.retry_failed_connection goes on without it", err)
+			}
+		}
+		n.pushers = append(n.pushers, p)
+	}
+	return nil
 }
 
 // setMetricRules takes over the settings of metrics that can change while the

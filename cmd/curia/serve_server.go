@@ -127,6 +127,7 @@ func (n *node) serverFacts(ctx context.Context, id string) server.ServerFacts {
 		return facts
 	}
 	facts.LastContact, facts.LastTerm, facts.LastIndex = report.LastContact, report.LastTerm, report.LastIndex
+	facts.Answered, facts.Servers = true, report.Servers
 	return facts
 }
 
