@@ -1,0 +1,53 @@
+package httpapi_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestNamesInOtherCases asks under names that the catalog takes for the same and
+// rules do not, and about one thing in the name of another.
+func TestNamesInOtherCases(t *testing.T) {
+	s := setGuardedStage(t, false)
+	const id = "aaaaaaaa-0000-4000-8000-000000000001"
+	var done any
+	s.answer(t, "PUT", "/v1/catalog/register", `{"Node":"Vault","ID":"`+id+`","Address":"10.0.0.1",
+		"Service":{"ID":"db1","Service":"db"},"Checks":[{"CheckID":"disk","Name":"disk","Status":"passing"},
+		{"CheckID":"db-up","Name":"db-up","ServiceID":"db1","Status":"passing"}]}`, &done)
+	low, _ := s.token(t, "low", `
+		node_prefix "" { policy = "write" }      node "Vault" { policy = "deny" }
+		session_prefix "" { policy = "write" }   session "Vault" { policy = "deny" }
+		service_prefix "" { policy = "write" }   service "db" { policy = "deny" }`)
+	services, _ := s.token(t, "services", `service_prefix "" { policy = "write" }`)
+	none, _ := s.token(t, "none", "")
+	for _, c := range []struct{ name, secret, method, target, body, lacks string }{
+		{"register", low, "PUT", "/v1/catalog/register", `{"Node":"VAULT","Address":"6.6.6.6"}`, "node:write' on \"Vault\""},
+		{"only the case", low, "PUT", "/v1/catalog/register", `{"Node":"VAULT","Address":"10.0.0.1"}`, "node:write' on \"Vault\""},
+		{"the case with a service", services, "PUT", "/v1/catalog/register", `{"Node":"VAULT","Address":"10.0.0.1","Service":{"Service":"x"}}`, "node:write' on \"VAULT\""},
+		{"take the ID", low, "PUT", "/v1/catalog/register", `{"Node":"mine","Address":"6.6.6.6","ID":"` + strings.ToUpper(id) + `"}`, "node:write' on \"Vault\""},
+		{"a node named like an ID", services, "PUT", "/v1/catalog/register", `{"Node":"aaaaaaaa","Address":"6.6.6.6","SkipNodeUpdate":true,"Service":{"Service":"x"}}`, "node:write' on \"aaaaaaaa\""},
+		{"deregister", low, "PUT", "/v1/catalog/deregister", `{"Node":"VAULT"}`, "node:write' on \"Vault\""},
+		{"deregister its service", low, "PUT", "/v1/catalog/deregister", `{"Node":"VAULT","ServiceID":"db1"}`, "service:write' on \"db\""},
+		{"deregister its check", low, "PUT", "/v1/catalog/deregister", `{"Node":"VAULT","CheckID":"disk"}`, "node:write' on \"Vault\""},
+		{"session", low, "PUT", "/v1/session/create", `{"Node":"VAULT","Checks":[]}`, "session:write' on \"Vault\""},
+		{"coordinate", low, "PUT", "/v1/coordinate/update", `{"Node":"VAULT","Coord":{"Vec":[0,0,0,0,0,0,0,0]}}`, "node:write' on \"Vault\""},
+		{"txn get", low, "PUT", "/v1/txn", `[{"Node":{"Verb":"get","Node":{"Node":"VAULT"}}}]`, "node:read' on \"Vault\""},
+		{"txn set", low, "PUT", "/v1/txn", `[{"Node":{"Verb":"set","Node":{"Node":"VAULT","Address":"6.6.6.6"}}}]`, "node:write' on \"Vault\""},
+		{"txn delete", low, "PUT", "/v1/txn", `[{"Node":{"Verb":"delete","Node":{"Node":"VAULT"}}}]`, "node:write' on \"Vault\""},
+		{"txn takes the ID", low, "PUT", "/v1/txn", `[{"Node":{"Verb":"set","Node":{"Node":"mine","Address":"6.6.6.6","ID":"` + strings.ToUpper(id) + `"}}}]`, "node:write' on \"Vault\""},
+		{"txn service", low, "PUT", "/v1/txn", `[{"Service":{"Verb":"delete","Node":"VAULT","Service":{"ID":"db1"}}}]`, "service:write' on \"db\""},
+		{"txn no service", none, "PUT", "/v1/txn", `[{"Service":{"Verb":"delete","Node":"Vault","Service":{"ID":"none"}}}]`, "node:write' on \"Vault\""},
+		{"check of no service", none, "PUT", "/v1/txn", `[{"Check":{"Verb":"delete","Check":{"Node":"Vault","CheckID":"disk","ServiceID":"none"}}}]`, "node:write' on \"Vault\""},
+		{"read it", none, "PUT", "/v1/txn", `[{"Check":{"Verb":"get","Check":{"Node":"Vault","CheckID":"disk","ServiceID":"none"}}}]`, "node:read' on \"Vault\""},
+		{"check as of another service", low, "PUT", "/v1/txn", `[{"Check":{"Verb":"delete","Check":{"Node":"Vault","CheckID":"db-up","ServiceID":"none"}}}]`, "service:write' on \"db\""},
+		{"check as of the node", low, "PUT", "/v1/txn", `[{"Check":{"Verb":"set","Check":{"Node":"VAULT","CheckID":"db-up","Status":"critical"}}}]`, "service:write' on \"db\""},
+		{"new check of no service", services, "PUT", "/v1/txn", `[{"Check":{"Verb":"set","Check":{"Node":"Vault","CheckID":"new","ServiceID":"none","Status":"critical"}}}]`, "node:write' on \"Vault\""},
+	} {
+		before := s.Store.Index()
+		w := s.as(c.secret, c.method, c.target, c.body)
+		got := strings.ReplaceAll(w.Body.String(), `\"`, `"`)
+		if w.Code != 403 && w.Code != 409 || !strings.Contains(got, "lacks permission '"+c.lacks) || s.Store.Index() != before {
+			t.Errorf("%s: %s %s %s\n got %d %s\nwant a refusal for %s", c.name, c.method, c.target, c.body, w.Code, got, c.lacks)
+		}
+	}
+}
