@@ -51,3 +51,38 @@ func TestNamesInOtherCases(t *testing.T) {
 		}
 	}
 }
+
+// TestHiddenBeforeCut wants what a caller may not see to be gone before the rest
+// is cut to folders or to a limit.
+func TestHiddenBeforeCut(t *testing.T) {
+	s := setGuardedStage(t, false)
+	var done any
+	for _, key := range []string{"cut/a/b", "cut/a/c", "cut/d/e", "cut/f"} {
+		s.answer(t, "PUT", "/v1/kv/"+key, "x", &done)
+	}
+	for _, node := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		s.answer(t, "PUT", "/v1/catalog/register", `{"Node":"cut-`+node+`","Address":"10.0.0.1","Service":{"Service":"cut"}}`, &done)
+	}
+	s.answer(t, "POST", "/v1/query", `{"Name":"cut","Service":{"Service":"cut"}}`, &done)
+	low, _ := s.token(t, "low", `key_prefix "cut/" { policy = "read" } key_prefix "cut/d/e" { policy = "deny" }
+		service "cut" { policy = "read" } node "cut-c" { policy = "read" } node "cut-f" { policy = "read" }`)
+	one, _ := s.token(t, "one", `key "cut/a/c" { policy = "read" }`)
+	for _, c := range []struct{ secret, target, want string }{
+		{rootSecret, "/v1/kv/cut/?keys&separator=/", `["cut/a/","cut/d/","cut/f"]`},
+		{low, "/v1/kv/cut/?keys&separator=/", `["cut/a/","cut/f"]`},
+		{one, "/v1/kv/cut/?keys&separator=/", `["cut/a/"]`},
+		{one, "/v1/kv/cut/a/?keys&separator=/", `["cut/a/c"]`},
+	} {
+		if w := s.as(c.secret, "GET", c.target, ""); w.Code != 200 || w.Body.String() != c.want {
+			t.Errorf("GET %s: got %d %q; want %s", c.target, w.Code, w.Body, c.want)
+		}
+	}
+	for range 10 { // the order is random
+		if w := s.as(low, "GET", "/v1/query/cut/execute?limit=2", ""); strings.Count(w.Body.String(), `"Node":"cut-`) != 2 {
+			t.Fatalf("execute with a limit of 2 by who may see 2: got %d %q", w.Code, w.Body)
+		}
+		if w := s.as(rootSecret, "GET", "/v1/query/cut/execute?limit=2", ""); strings.Count(w.Body.String(), `"Node":{`) != 2 {
+			t.Fatalf("execute with a limit of 2 by who may see all: got %d %q", w.Code, w.Body)
+		}
+	}
+}
