@@ -86,3 +86,13 @@ func TestHiddenBeforeCut(t *testing.T) {
 		}
 	}
 }
+
+// TestInitialManagementEndsBootstrapping wants nobody else to make a management
+// token where the configuration names one.
+func TestInitialManagementEndsBootstrapping(t *testing.T) {
+	s := setGuardedStage(t, false)
+	w := s.Do("PUT", "/v1/acl/bootstrap", "")
+	if w.Code != 403 || !strings.HasPrefix(w.Body.String(), "Permission denied: ACL bootstrap no longer allowed (reset index: ") {
+		t.Errorf("bootstrap: got %d %q; want 403", w.Code, w.Body)
+	}
+}

@@ -183,8 +183,8 @@ func (s *Server) missingTokens(v *state.View) []state.Command {
 			AccessorID: acl.Anonymous, SecretID: api.AnonymousSecret, Description: "Anonymous Token", CreateTime: time.Now().UTC(),
 		}})
 	}
-	if secret := s.cfg.ACL.InitialManagement; secret != "" && v.ACLSecret(secret) == nil {
-		cmds = append(cmds, &state.ACLTokenSet{Token: managementToken(secret, "Initial Management Token")})
+	if secret := s.cfg.ACL.InitialManagement; secret != "" && (v.ACLSecret(secret) == nil || v.ACLBootstrapped() == 0) {
+		cmds = append(cmds, &state.ACLInitial{Token: managementToken(secret, "Initial Management Token")})
 	}
 	return cmds
 }
