@@ -98,6 +98,9 @@ func completeQuery(q api.PreparedQuery) (api.PreparedQuery, error) {
 			return q, api.Errorf(api.Invalid, "Invalid DNS.TTL %q: it cannot be negative", q.DNS.TTL)
 		}
 	}
+	if q.Token == api.HiddenSecret {
+		return q, api.Errorf(api.Invalid, "Invalid prepared query: the Token %q stands for one that was not shown, give the token itself or leave it out", q.Token)
+	}
 	if err := checkTemplate(&q); err != nil {
 		return q, err
 	}
@@ -281,7 +284,7 @@ func hideToken(q *api.PreparedQuery, who acl.Authorizer) *api.PreparedQuery {
 		return q
 	}
 	hidden := *q
-	hidden.Token = "<hidden>"
+	hidden.Token = api.HiddenSecret
 	return &hidden
 }
 
