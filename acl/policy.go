@@ -142,7 +142,11 @@ func (p *Policy) grant(r Resource, at entry, rule Rule, word string) error {
 		}
 		rule.Access = access
 	default:
-		return invalid(r, at, "%s = %q must be deny, read or write", at.name, word)
+		words := "deny, read or write"
+		if rule.Resource == Key {
+			words = "deny, read, list or write"
+		}
+		return invalid(r, at, "%s = %q must be %s", at.name, word, words)
 	}
 	p.Rules = append(p.Rules, rule)
 	return nil
