@@ -284,8 +284,10 @@ func TestClientAgentTokens(t *testing.T) {
 		"agent":       func() (*consul.WriteMeta, error) { return c.Agent().UpdateAgentACLToken(node.SecretID, nil) },
 		"recovery":    func() (*consul.WriteMeta, error) { return c.Agent().UpdateAgentRecoveryACLToken(recovery, nil) },
 		"replication": func() (*consul.WriteMeta, error) { return c.Agent().UpdateReplicationACLToken(node.SecretID, nil) },
-		"files":       func() (*consul.WriteMeta, error) { return c.Agent().UpdateConfigFileRegistrationToken(node.SecretID, nil) },
-		"dns":         func() (*consul.WriteMeta, error) { return c.Agent().UpdateDNSToken(reader.SecretID, nil) },
+		"files": func() (*consul.WriteMeta, error) {
+			return c.Agent().UpdateConfigFileRegistrationToken(node.SecretID, nil)
+		},
+		"dns": func() (*consul.WriteMeta, error) { return c.Agent().UpdateDNSToken(reader.SecretID, nil) },
 	} {
 		if _, err := set(); err != nil {
 			t.Errorf("set the %s token: %v", name, err)
