@@ -15,7 +15,7 @@ var aclRoleCommands = []command{
 		help: `Example:
 
     $ curia acl role create -name=web -policy-name=web -service-identity=web`,
-		flags: flags(grantFlags(textFlag("name", "`NAME` of the role."), formatFlag)...),
+		flags: flags(grantFlags(textFlag("name", "`NAME` of the role."), indexesFlag, formatFlag)...),
 		run:   roleCreate,
 	},
 	{
@@ -24,7 +24,7 @@ var aclRoleCommands = []command{
 		help: `Example:
 
     $ curia acl role read -name=web`,
-		flags: flags(idFlag, namedFlag, formatFlag),
+		flags: flags(idFlag, namedFlag, indexesFlag, formatFlag),
 		run: func(ctx context.Context, c *call) error {
 			agent, err := c.connect()
 			if err != nil {
@@ -46,7 +46,7 @@ of that kind.
 Example:
 
     $ curia acl role update -name=web -policy-name=web -policy-name=logs`,
-		flags: flags(grantFlags(idFlag, textFlag("name", "New `NAME`; without -id that of the role."), formatFlag)...),
+		flags: flags(grantFlags(idFlag, textFlag("name", "New `NAME`; without -id that of the role."), indexesFlag, formatFlag)...),
 		run:   roleUpdate,
 	},
 	{
@@ -79,7 +79,7 @@ Example:
 		help: `Example:
 
     $ curia acl role list`,
-		flags: flags(formatFlag),
+		flags: flags(indexesFlag, formatFlag),
 		run: func(ctx context.Context, c *call) error {
 			agent, err := c.connect()
 			if err != nil {
@@ -167,5 +167,6 @@ func roleUpdate(ctx context.Context, c *call) error {
 
 func (c *call) printRole(r *api.ACLRole) {
 	c.printf("ID:           %s\nName:         %s\nDescription:  %s\n", r.ID, r.Name, r.Description)
+	c.printIndexes("", r.CreateIndex, r.ModifyIndex)
 	c.printGrants(&r.ACLGrants)
 }

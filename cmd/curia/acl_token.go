@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,14 @@ import (
 	"curia/api"
 )
 
-var accessorFlag = textFlag("accessor-id", "`ID` of the token, its AccessorID.")
+var (
+	accessorFlag = textFlag("accessor-id", "`ID` of the token, its AccessorID.")
+	// tokenIDFlag is what scripts for older versions use.
+	tokenIDFlag = textFlag("id", "The same as -accessor-id.")
+)
+
+// accessor is the token that a command is about; empty: none was named.
+func (c *call) accessor() string { return cmp.Or(c.String("accessor-id"), c.String("id")) }
 
 var aclTokenCommands = []command{
 	{
@@ -39,7 +47,7 @@ Example:
 			textFlag("secret", "`SECRET` of the token; @FILE reads it from a file, - from standard input. Default: one is made up."),
 			boolFlag("local", "The token is not for other datacenters."),
 			durationFlag("expires-ttl", "`DURATION` after which the token ends. Default: it does not."),
-			formatFlag)...),
+			indexesFlag, formatFlag)...),
 		run: tokenCreate,
 	},
 	{
@@ -48,8 +56,9 @@ Example:
 		help: `Example:
 
     $ curia acl token read -self`,
-		flags: flags(accessorFlag, boolFlag("self", "The token that the command is run with."), formatFlag),
-		run:   tokenRead,
+		flags: flags(accessorFlag, tokenIDFlag, boolFlag("self", "The token that the command is run with."),
+			boolFlag("expanded", "Print the policies and roles themselves, too. Not with -self."), indexesFlag, formatFlag),
+		run: tokenRead,
 	},
 	{
 		name: "acl token update", asks: true,
@@ -62,7 +71,7 @@ Example:
     $ curia acl token update -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -append-policy-name=web`,
 		flags: flags(append(grantFlags(
 			listFlag("role-id", "`ID` of a role. May be repeated."), listFlag("role-name", "`NAME` of a role. May be repeated."),
-			accessorFlag, formatFlag), appendFlags...)...),
+			accessorFlag, tokenIDFlag, indexesFlag, formatFlag), appendFlags...)...),
 		run: tokenUpdate,
 	},
 	{
@@ -71,7 +80,7 @@ Example:
 		help: `Example:
 
     $ curia acl token clone -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -description="another web server"`,
-		flags: flags(accessorFlag, descriptionFlag, formatFlag),
+		flags: flags(accessorFlag, tokenIDFlag, descriptionFlag, indexesFlag, formatFlag),
 		run:   tokenClone,
 	},
 	{
@@ -81,7 +90,7 @@ Example:
 
     $ curia acl token delete -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8
     Token "4411f091-a4c9-48e6-0884-1fcb092da1c8" deleted successfully`,
-		flags: flags(accessorFlag),
+		flags: flags(accessorFlag, tokenIDFlag),
 		run:   tokenDelete,
 	},
 	{
@@ -90,7 +99,7 @@ Example:
 		help: `Example:
 
     $ curia acl token list`,
-		flags: flags(formatFlag),
+		flags: flags(indexesFlag, formatFlag),
 		run:   tokenList,
 	},
 	{
@@ -195,12 +204,18 @@ func tokenRead(ctx context.Context, c *call) error {
 		return err
 	}
 	var t *api.ACLToken
-	switch id := c.String("accessor-id"); {
+	switch id := c.accessor(); {
+	case c.Bool("self") && c.Bool("expanded"):
+		return errors.New("-expanded needs the -accessor-id of a token, -self does not go with it")
 	case c.Bool("self"):
 		t, err = api.Call(ctx, agent, api.ACLTokenSelf, api.ACLSelfArgs{})
 	case id != "":
 		var read *api.ACLTokenExpanded
-		if read, err = api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: api.ACLID[api.ACLToken]{ID: id}}); err == nil {
+		read, err = api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: api.ACLID[api.ACLToken]{ID: id}, Expanded: c.Bool("expanded")})
+		if err == nil && c.Bool("expanded") {
+			return c.show(read, func() { c.printExpanded(read) })
+		}
+		if err == nil {
 			t = &read.ACLToken
 		}
 	default:
@@ -213,7 +228,7 @@ func tokenRead(ctx context.Context, c *call) error {
 }
 
 func tokenUpdate(ctx context.Context, c *call) error {
-	id := api.ACLID[api.ACLToken]{ID: c.String("accessor-id")}
+	id := api.ACLID[api.ACLToken]{ID: c.accessor()}
 	if id.ID == "" {
 		return errWhichToken
 	}
@@ -236,7 +251,7 @@ func tokenUpdate(ctx context.Context, c *call) error {
 }
 
 func tokenClone(ctx context.Context, c *call) error {
-	args := api.ACLTokenCloneArgs{ACLID: api.ACLID[api.ACLToken]{ID: c.String("accessor-id")}}
+	args := api.ACLTokenCloneArgs{ACLID: api.ACLID[api.ACLToken]{ID: c.accessor()}}
 	if args.ID == "" {
 		return errWhichToken
 	}
@@ -253,7 +268,7 @@ func tokenClone(ctx context.Context, c *call) error {
 }
 
 func tokenDelete(ctx context.Context, c *call) error {
-	id := c.String("accessor-id")
+	id := c.accessor()
 	if id == "" {
 		return errWhichToken
 	}
@@ -296,11 +311,26 @@ func (c *call) printToken(t *api.ACLToken) {
 	if t.AuthMethod != "" {
 		c.printf("Auth Method:      %s\n", t.AuthMethod)
 	}
+	c.printIndexes("", t.CreateIndex, t.ModifyIndex)
 	c.printGrants(&t.ACLGrants)
 	c.printLinks("Roles", t.Roles)
 	if t.Rules != "" {
 		c.printf("Rules:\n%s\n", t.Rules)
 	}
+}
+
+// printExpanded prints a token with what it links to.
+func (c *call) printExpanded(t *api.ACLTokenExpanded) {
+	c.printToken(&t.ACLToken)
+	for _, p := range t.ExpandedPolicies {
+		c.printf("\nPolicy\n")
+		c.printPolicy(p)
+	}
+	for _, r := range t.ExpandedRoles {
+		c.printf("\nRole\n")
+		c.printRole(r)
+	}
+	c.printf("\nDefault Policy:   %s\nDown Policy:      %s\nResolved By:      %s\n", t.AgentACLDefaultPolicy, t.AgentACLDownPolicy, t.ResolvedByAgent)
 }
 
 func setAgentToken(ctx context.Context, c *call) error {

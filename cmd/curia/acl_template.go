@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"curia/api"
+)
+
+var templateFlag = textFlag("name", "`NAME` of the template, such as builtin/service.")
+
+var aclTemplateCommands = []command{
+	{
+		name: "acl templated-policy list", asks: true,
+		line: "List the templates of policies.",
+		help: `Example:
+
+    $ curia acl templated-policy list
+    builtin/api-gateway
+    builtin/dns
+    …`,
+		flags: flags(formatFlag),
+		run:   templateList,
+	},
+	{
+		name: "acl templated-policy read", asks: true,
+		line: "Print a template of policies.",
+		help: `Example:
+
+    $ curia acl templated-policy read -name=builtin/service`,
+		flags: flags(templateFlag, formatFlag),
+		run:   templateRead,
+	},
+	{
+		name: "acl templated-policy preview", asks: true,
+		line: "Print the policy that a template gives.",
+		help: `Nothing is kept of it. Tokens and roles get such a policy with -templated-policy.
+
+Example:
+
+    $ curia acl templated-policy preview -name=builtin/service -var=name:web`,
+		flags: flags(templateFlag, listFlag("var", "`NAME:VALUE` to fill in. Templates have no other variable than name."), indexesFlag, formatFlag),
+		run:   templatePreview,
+	},
+}
+
+var errWhichTemplate = errors.New("say which template with -name")
+
+func templateList(ctx context.Context, c *call) error {
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	all, err := api.Call(ctx, agent, api.ACLTemplates, api.None{})
+	if err != nil {
+		return fmt.Errorf("list templates: %w", err)
+	}
+	return c.show(all, func() {
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			c.printf("%s\n", name)
+		}
+	})
+}
+
+func templateRead(ctx context.Context, c *call) error {
+	name := c.String("name")
+	if name == "" {
+		return errWhichTemplate
+	}
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	t, err := api.Call(ctx, agent, api.ACLTemplateRead, api.ACLName{Name: name})
+	if err != nil {
+		return fmt.Errorf("read template %q: %w", name, err)
+	}
+	return c.show(t, func() {
+		c.printFields("", "Name", t.TemplateName, "Description", t.Description)
+		if strings.Contains(t.Schema, `"required":["name"]`) {
+			c.printFields("", "Variables", "name")
+		}
+		c.printf("Raw Template:\n%s\n", strings.TrimRight(t.Template, "\n"))
+	})
+}
+
+func templatePreview(ctx context.Context, c *call) error {
+	args := api.ACLPreviewArgs{ACLName: api.ACLName{Name: c.String("name")}}
+	if args.Name == "" {
+		return errWhichTemplate
+	}
+	for _, text := range c.StringSlice("var") {
+		name, value, ok := strings.Cut(text, ":")
+		if !ok || !strings.EqualFold(name, "name") {
+			return fmt.Errorf("-var %q is not name:VALUE: templates have no other variables", text)
+		}
+		args.Variables.Name = value
+	}
+	agent, err := c.connect()
+	if err != nil {
+		return err
+	}
+	p, err := api.Call(ctx, agent, api.ACLTemplatePreview, args)
+	if err != nil {
+		return fmt.Errorf("preview template %q: %w", args.Name, err)
+	}
+	return c.show(p, func() { c.printPolicy(p) })
+}
