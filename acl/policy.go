@@ -84,6 +84,9 @@ func (p *Policy) add(e entry, syntax Syntax) error {
 		if !e.isWord {
 			return invalid(r, e, "a word is wanted, such as %s = \"read\"", r)
 		}
+		if e.word == "" { // as if it were left out
+			return nil
+		}
 		return p.grant(r, e, Rule{Resource: r}, e.word)
 	case slices.Contains(named, r) && (syntax == Exact || !prefix):
 		if e.isWord {
@@ -117,6 +120,7 @@ func (p *Policy) block(rule Rule, selector entry) error {
 			if err := p.grant(rule.Resource, field, rule, field.word); err != nil {
 				return err
 			}
+		case field.name == "intentions" && rule.Resource == Service && field.word == "": // as if it were left out
 		case field.name == "intentions" && rule.Resource == Service:
 			if err := p.grant(rule.Resource, field, Rule{Resource: Intention, Name: rule.Name, Prefix: rule.Prefix}, field.word); err != nil {
 				return err
