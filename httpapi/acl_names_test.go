@@ -1,8 +1,11 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"curia/api"
 )
 
 // TestNamesInOtherCases asks under names that the catalog takes for the same and
@@ -94,5 +97,53 @@ func TestInitialManagementEndsBootstrapping(t *testing.T) {
 	w := s.Do("PUT", "/v1/acl/bootstrap", "")
 	if w.Code != 403 || !strings.HasPrefix(w.Body.String(), "Permission denied: ACL bootstrap no longer allowed (reset index: ") {
 		t.Errorf("bootstrap: got %d %q; want 403", w.Code, w.Body)
+	}
+}
+
+// TestTransactionsNeedWhatTheyName tries each kind of operation without rules, adds
+// those that the refusals name, and wants them to be enough.
+func TestTransactionsNeedWhatTheyName(t *testing.T) {
+	for _, c := range []struct{ op, needs string }{
+		{`{"KV":{"Verb":"get","Key":"app/a"}}`, "key app/a read"},
+		{`{"KV":{"Verb":"get-tree","Key":"app/"}}`, "key app/ read"},
+		{`{"KV":{"Verb":"check-not-exists","Key":"none"}}`, "key none read"},
+		{`{"KV":{"Verb":"set","Key":"app/a","Value":"eA=="}}`, "key app/a write"},
+		{`{"KV":{"Verb":"delete-tree","Key":"app/"}}`, "key app/ write"},
+		{`{"Node":{"Verb":"get","Node":{"Node":"N2"}}}`, "node N2 read, node n2 read"},
+		{`{"Node":{"Verb":"set","Node":{"Node":"n5","Address":"1.2.3.4"}}}`, "node n5 write"},
+		{`{"Node":{"Verb":"delete","Node":{"Node":"n2"}}}`, "node n2 write"},
+		{`{"Service":{"Verb":"get","Node":"n2","Service":{"ID":"web1"}}}`, "service web read"},
+		{`{"Service":{"Verb":"set","Node":"n2","Service":{"Service":"x"}}}`, "service x write"},
+		{`{"Service":{"Verb":"set","Node":"n2","Service":{"ID":"web1","Service":"x"}}}`, "service x write, service web write"},
+		{`{"Service":{"Verb":"delete","Node":"n2","Service":{"ID":"web1"}}}`, "service web write"},
+		{`{"Check":{"Verb":"get","Check":{"Node":"n2","CheckID":"web1-up"}}}`, "service web read"},
+		{`{"Check":{"Verb":"set","Check":{"Node":"n2","CheckID":"web1-up","ServiceID":"web1","Status":"critical"}}}`, "service web write"},
+		{`{"Check":{"Verb":"set","Check":{"Node":"n2","CheckID":"new","Status":"critical"}}}`, "node n2 write"},
+		{`{"Check":{"Verb":"delete","Check":{"Node":"n2","CheckID":"web1-up"}}}`, "service web write"},
+		{`{"Session":{"Verb":"delete","Session":{"ID":"SESSION"}}}`, "session n2 write"},
+	} {
+		s := setGuardedStage(t, false)
+		secret, policy := s.token(t, "txn", "")
+		body, rules := s.fill(t, "["+c.op+"]"), ""
+		var named []string
+		w := s.as(secret, "PUT", "/v1/txn", body)
+		for len(named) < 5 {
+			m := lack.FindStringSubmatch(strings.ReplaceAll(w.Body.String(), `\"`, `"`))
+			if m == nil {
+				break
+			}
+			named = append(named, m[1]+" "+m[3]+" "+m[2])
+			word := m[1]
+			if strings.HasSuffix(m[3], "/") {
+				word += "_prefix"
+			}
+			rules += fmt.Sprintf("%s %q { policy = %q }\n", word, m[3], m[2])
+			s.answer(t, "PUT", "/v1/acl/policy/"+policy, encode(t, api.ACLPolicy{Name: "txn", Rules: rules}), &api.ACLPolicy{})
+			w = s.as(secret, "PUT", "/v1/txn", body)
+		}
+		if got := strings.Join(named, ", "); got != c.needs || w.Code != 200 {
+			t.Errorf("txn %s\n got %d %s, needs %s\nwant 200, needs %s", body, w.Code, w.Body, got, c.needs)
+		}
+		s.Stop()
 	}
 }
