@@ -46,6 +46,8 @@ func TestACLBadInput(t *testing.T) {
 		{"PUT", "auth-method/ci", `{"NamespaceRules":[],` + jwt + `}`, 400, `unknown field "NamespaceRules"`},
 		{"PUT", "binding-rule", `{"AuthMethod":"ci","BindType":"role","BindName":"r","Select":"x"}`, 400, `unknown field "Select"`},
 		{"PUT", "binding-rule", `{"AuthMethod":"ci","BindType":"role","BindName":"r","Namespace":5}`, 400, "namespace"},
+		{"PUT", "update", "", 400, "ACL ID must be set"},
+		{"PUT", "update", "{}", 400, "ACL ID must be set"},
 		{"POST", "../query", `{"Name":"hides","Token":"<hidden>","Service":{"Service":"web"}}`, 400, `the Token "<hidden>" stands for one that was not shown`},
 	} {
 		before := s.Store.Index()
