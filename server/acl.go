@@ -98,7 +98,10 @@ func checkID(what, id string) error {
 }
 
 // aclBootstrap makes the first management token.
-func (s *Server) aclBootstrap(_ *state.View, _ acl.Authorizer, q *api.ACLBootstrapArgs) (state.Command, error) {
+func (s *Server) aclBootstrap(v *state.View, _ acl.Authorizer, q *api.ACLBootstrapArgs) (state.Command, error) {
+	if s.cfg.ACL != nil && s.cfg.ACL.InitialManagement != "" && v.ACLBootstrapped() == 0 {
+		return nil, api.Errorf(api.Denied, "Permission denied: ACL bootstrap no longer allowed: the configuration names the first management token, which is being made")
+	}
 	secret := q.Spec.BootstrapSecret
 	if secret == "" {
 		secret = uuid.NewString()
