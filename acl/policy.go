@@ -84,6 +84,9 @@ func (p *Policy) add(e entry, syntax Syntax) error {
 		if !e.isWord {
 			return invalid(r, e, "a word is wanted, such as %s = \"read\"", r)
 		}
+		if e.word == "" { // as if it were left out
+			return nil
+		}
 		return p.grant(r, e, Rule{Resource: r}, e.word)
 	case slices.Contains(named, r) && (syntax == Exact || !prefix):
 		if e.isWord {
@@ -117,6 +120,7 @@ func (p *Policy) block(rule Rule, selector entry) error {
 			if err := p.grant(rule.Resource, field, rule, field.word); err != nil {
 				return err
 			}
+		case field.name == "intentions" && rule.Resource == Service && field.word == "": // as if it were left out
 		case field.name == "intentions" && rule.Resource == Service:
 			if err := p.grant(rule.Resource, field, Rule{Resource: Intention, Name: rule.Name, Prefix: rule.Prefix}, field.word); err != nil {
 				return err
@@ -142,7 +146,11 @@ func (p *Policy) grant(r Resource, at entry, rule Rule, word string) error {
 		}
 		rule.Access = access
 	default:
-		return invalid(r, at, "%s = %q must be deny, read or write", at.name, word)
+		words := "deny, read or write"
+		if rule.Resource == Key {
+			words = "deny, read, list or write"
+		}
+		return invalid(r, at, "%s = %q must be %s", at.name, word, words)
 	}
 	p.Rules = append(p.Rules, rule)
 	return nil

@@ -101,14 +101,14 @@ func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
 	}
 	a.local.live.Store(&live{cfg.Node, cfg.About.Meta, cfg.Checks.DiscardOutput, cfg.PersistTokens})
 	bind(a, api.AgentSelf, a.self)
-	bindAs(a, api.AgentMembers, a.members)
+	bindSeen(a, api.AgentMembers, a.members)
 	bind(a, api.AgentHost, a.host)
 	bind(a, api.AgentVersion, func(context.Context, *api.None) (*api.Version, error) { return &a.cfg.About.Version, nil })
-	bindAs(a, api.LocalServices, a.services)
+	bindSeen(a, api.LocalServices, a.services)
 	bindAs(a, api.LocalServiceGet, a.serviceGet)
 	bindAs(a, api.LocalServiceRegister, a.serviceRegister)
 	bindAs(a, api.LocalServiceDeregister, a.serviceDeregister)
-	bindAs(a, api.LocalChecks, a.checks)
+	bindSeen(a, api.LocalChecks, a.checks)
 	bindAs(a, api.LocalCheckRegister, a.checkRegister)
 	bindAs(a, api.LocalCheckDeregister, a.checkDeregister)
 	bindAs(a, api.LocalCheckPass, a.note(api.Passing))
@@ -155,11 +155,14 @@ func (a *Agent) Call(ctx context.Context, req *api.Request) (*api.Response, erro
 }
 
 // members lists the members of a pool that the caller may see.
-func (a *Agent) members(_ context.Context, who caller, q *api.MembersArgs) ([]*api.Member, error) {
+func (a *Agent) members(_ context.Context, who caller, q *api.MembersArgs) (kept []*api.Member, hidden bool, err error) {
+	all := a.cfg.LAN
 	if q.WAN != "" {
-		return visible(a.cfg.WAN(), who), nil
+		all = a.cfg.WAN
 	}
-	return visible(a.cfg.LAN(), who), nil
+	members := all()
+	kept = visible(members, who)
+	return kept, len(kept) < len(members), nil
 }
 
 // self tells the agent's configuration, member entry and statistics.

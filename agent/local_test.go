@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -336,6 +337,10 @@ func TestPermissions(t *testing.T) {
 		{api.LocalServiceRegister.Op, service(`{"ID":"w9","Name":"web"}`), "web"},
 		{api.LocalServiceRegister.Op, service(`{"ID":"w1","Name":"web"}`), "web"},
 		{api.LocalServiceRegister.Op, service(`{"ID":"w1","Name":"db"}`), ""}, // would take the place of another
+		{api.LocalServiceRegister.Op, service(`{"Name":"db","Check":{"CheckID":"dc","TTL":"24h"}}`), "db"},
+		{api.LocalServiceRegister.Op, service(`{"Name":"db","Check":{"CheckID":"wc","TTL":"24h"}}`), ""},
+		{api.LocalServiceRegister.Op, service(`{"Name":"db","Checks":[{"CheckID":"disk","TTL":"24h"}]}`), ""},
+		{api.LocalServiceRegister.Op, service(`{"ID":"w1","Name":"web","Check":{"CheckID":"wc","TTL":"24h"}}`), "web"},
 		{api.LocalServiceDeregister.Op, &api.LocalServiceID{ID: "w1"}, "web"},
 		{api.LocalServiceGet.Op, &api.LocalServiceArgs{ID: "w1"}, "web look"},
 		{api.LocalHealthByID.Op, &api.LocalHealthArgs{Service: "w1"}, "web look"},
@@ -434,4 +439,45 @@ func TestProbeRuns(t *testing.T) {
 	}
 	close(status)
 	r.must(api.LocalCheckDeregister.Op, &api.LocalCheckID{ID: "c"})
+}
+
+// TestPermissionsLostWhileWaiting takes permissions from who waits for a service
+// to change.
+func TestPermissionsLostWhileWaiting(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		then func(r *rig)
+	}{
+		{"the service changes", func(r *rig) { r.service(`{"Name":"web","Port":2}`) }},
+		{"the time is up", func(*rig) {}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var may atomic.Pointer[rules]
+			may.Store(&rules{"service:write:web"})
+			r := newRig(t, newCatalog(), func(c *Config) {
+				c.Authorizer = func(token string) (acl.Authorizer, error) {
+					if token == "x" {
+						return *may.Load(), nil
+					}
+					return acl.AllowAll{}, nil
+				}
+			}).run()
+			r.service(`{"Name":"web","Port":1}`)
+			shown, err := r.ask(api.LocalServiceGet.Op, &api.LocalServiceArgs{ID: "web"}, "x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := make(chan error, 1)
+			go func() {
+				_, err := r.ask(api.LocalServiceGet.Op, &api.LocalServiceArgs{ID: "web", Hash: shown.(*api.LocalService).ContentHash, Wait: "30s"}, "x")
+				got <- err
+			}()
+			synctest.Wait()
+			may.Store(&rules{})
+			c.then(r)
+			if err := <-got; api.KindOf(err) != api.Denied {
+				t.Errorf("%s: who waits got %v; want a refusal", c.name, err)
+			}
+		})
+	}
 }

@@ -27,6 +27,15 @@ func bind[Q, R any](a *Agent, verb api.Verb[Q, R], f func(context.Context, *Q) (
 	bindAs(a, verb, func(ctx context.Context, _ caller, q *Q) (R, error) { return f(ctx, q) })
 }
 
+// bindSeen binds a verb that leaves out what the caller may not see, to a function
+// that says whether there was any.
+func bindSeen[Q, R any](a *Agent, verb api.Verb[Q, R], f func(context.Context, caller, *Q) (r R, hidden bool, err error)) {
+	a.bound[verb.Op] = func(ctx context.Context, who caller, req *api.Request) (*api.Response, error) {
+		v, hidden, err := f(ctx, who, req.Args.(*Q))
+		return &api.Response{Value: v, Meta: api.Meta{Filtered: hidden && !acl.Nameless(who.Authorizer)}}, err
+	}
+}
+
 // must refuses a caller who lacks a permission.
 func (c caller) must(need acl.Need) error {
 	if need.Resource == "" || c.Allows(need) {

@@ -53,7 +53,8 @@ func (a *Agent) removeService(id string) bool {
 }
 
 // serviceRegister also wants the permission for the name that a service had
-// before. Without a token in the body, the caller's is used from then on.
+// before, and for what its checks take the place of. Without a token in the body,
+// the caller's is used from then on.
 func (a *Agent) serviceRegister(ctx context.Context, who caller, q *api.ServiceRegisterArgs) (api.Nothing, error) {
 	def := q.Definition
 	def.Token = cmp.Or(def.Token, who.token)
@@ -61,6 +62,13 @@ func (a *Agent) serviceRegister(ctx context.Context, who caller, q *api.ServiceR
 		if old := a.local.service(def.ID); old != nil {
 			if err := who.mustService(acl.Write, old.Service); err != nil {
 				return err
+			}
+		}
+		for _, c := range def.AllChecks() {
+			if old := a.local.check(c.Key()); old != nil && old.ServiceID != def.ID {
+				if err := a.mustWrite(who, old.ServiceName); err != nil {
+					return err
+				}
 			}
 		}
 		return a.registerService(&def, check.FromAPI, bool(q.Replace))
@@ -103,16 +111,16 @@ func (a *Agent) show(s *api.Service) *api.LocalService {
 	return &api.LocalService{Service: *s, Datacenter: a.cfg.Datacenter, ServiceMeta: s.Meta}
 }
 
-func (a *Agent) services(_ context.Context, who caller, _ *api.None) (map[string]*api.LocalService, error) {
+func (a *Agent) services(_ context.Context, who caller, _ *api.None) (shown map[string]*api.LocalService, hidden bool, err error) {
 	rows, _ := a.local.rows()
 	out := make(map[string]*api.LocalService, len(rows))
 	for _, s := range visible(rows, who) {
 		out[s.ID] = a.show(s)
 	}
-	return out, nil
+	return out, len(out) < len(rows), nil
 }
 
-func (a *Agent) checks(_ context.Context, who caller, _ *api.None) (map[string]*api.Check, error) {
+func (a *Agent) checks(_ context.Context, who caller, _ *api.None) (shown map[string]*api.Check, hidden bool, err error) {
 	_, rows := a.local.rows()
 	out := make(map[string]*api.Check, len(rows))
 	for _, c := range rows {
@@ -120,7 +128,7 @@ func (a *Agent) checks(_ context.Context, who caller, _ *api.None) (map[string]*
 			out[c.CheckID] = c
 		}
 	}
-	return out, nil
+	return out, len(out) < len(rows), nil
 }
 
 // serviceGet reads one service; with a hash it waits until the service is
@@ -132,7 +140,7 @@ func (a *Agent) serviceGet(ctx context.Context, who caller, q *api.LocalServiceA
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for {
+	for waiting := true; ; {
 		row, changed := a.local.awaited(q.ID)
 		if row == nil {
 			return nil, api.Errorf(api.NotFound, "unknown service ID: %s", q.ID)
@@ -141,17 +149,21 @@ func (a *Agent) serviceGet(ctx context.Context, who caller, q *api.LocalServiceA
 			return nil, err
 		}
 		s := a.show(row)
-		if s.ContentHash, err = contentHash(s); err != nil || q.Hash == "" || s.ContentHash != q.Hash {
+		if s.ContentHash, err = contentHash(s); err != nil || q.Hash == "" || s.ContentHash != q.Hash || !waiting {
 			return s, err
 		}
 		select {
 		case <-changed:
 		case <-timer.C:
-			return s, nil
+			waiting = false
 		case <-a.ended:
-			return s, nil
+			waiting = false
 		case <-ctx.Done():
 			return nil, ctx.Err()
+		}
+		// The token may have lost its permissions while the query waited.
+		if who.Authorizer, err = a.resolve(who.token); err != nil {
+			return nil, err
 		}
 	}
 }

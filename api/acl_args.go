@@ -1,5 +1,32 @@
 package api
 
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// OnlyDefault is the name of a namespace or of a partition, of which there is one
+// each. Reading it refuses all others; it is never printed.
+type OnlyDefault string
+
+// UnmarshalJSON takes "default" or an empty text.
+func (*OnlyDefault) UnmarshalJSON(b []byte) error {
+	var name string
+	if err := json.Unmarshal(b, &name); err != nil {
+		return fmt.Errorf("read the name of a namespace or partition: %w", err)
+	}
+	if name != "" && name != "default" {
+		return Errorf(Invalid, "Invalid Namespace or Partition %q: neither is supported, leave them out or use \"default\"", name)
+	}
+	return nil
+}
+
+// ACLTenant is what other systems divide tokens, policies and the like by.
+type ACLTenant struct {
+	Namespace OnlyDefault `json:",omitempty" cbor:"-"`
+	Partition OnlyDefault `json:",omitempty" cbor:"-"`
+}
+
 // hasID is a noun of the ACLs that requests name by an ID. idName says what to
 // call the ID when it is missing.
 type hasID interface{ idName() string }
@@ -24,13 +51,13 @@ func (a *ACLID[T]) Validate() error {
 
 // ACLCreate makes a T; its ID must not be given.
 type ACLCreate[T any] struct {
-	New T `body:"json"`
+	New T `body:"json,strict"`
 }
 
 // ACLUpdate puts another T in the place of the one with an ID.
 type ACLUpdate[T hasID] struct {
 	ACLID[T]
-	New T `body:"json"`
+	New T `body:"json,strict"`
 }
 
 // ACLName names a policy, a role or a template.

@@ -45,7 +45,7 @@ type LegacyCreateArgs struct {
 
 // LegacyUpdateArgs changes a token, or creates it.
 type LegacyUpdateArgs struct {
-	Spec LegacySpec `body:"json"`
+	Spec LegacySpec `body:"json,optional"`
 }
 
 // Validate wants an ID.

@@ -22,6 +22,7 @@ type ACLAuthMethod struct {
 	Config        Opaque           `cbor:"7,keyasint,omitempty"`                   // what it means depends on Type
 	CreateIndex   uint64           `cbor:"8,keyasint"`
 	ModifyIndex   uint64           `cbor:"9,keyasint"`
+	ACLTenant
 }
 
 // ACLAuthMethodEntry is an auth method in a list, without its Config.
@@ -58,6 +59,7 @@ type ACLBindingRule struct {
 	BindVars    *TemplateVariables `json:",omitempty" cbor:"7,keyasint,omitempty"`
 	CreateIndex uint64             `cbor:"8,keyasint"`
 	ModifyIndex uint64             `cbor:"9,keyasint"`
+	ACLTenant
 }
 
 func (ACLBindingRule) idName() string { return "binding rule ID" }
@@ -65,7 +67,7 @@ func (ACLBindingRule) idName() string { return "binding rule ID" }
 // ACLAuthMethodUpdateArgs changes an auth method.
 type ACLAuthMethodUpdateArgs struct {
 	ACLName
-	New ACLAuthMethod `body:"json"`
+	New ACLAuthMethod `body:"json,strict"`
 }
 
 // ACLBindingRulesArgs narrows the list of rules to those of an auth method; empty: all.

@@ -10,6 +10,7 @@ type ACLPolicy struct {
 	Hash        []byte   `cbor:"6,keyasint,omitempty"`
 	CreateIndex uint64   `cbor:"7,keyasint"`
 	ModifyIndex uint64   `cbor:"8,keyasint"`
+	ACLTenant
 }
 
 // ACLPolicyEntry is a policy in a list, without its rules.

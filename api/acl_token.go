@@ -42,6 +42,7 @@ type ACLGrants struct {
 	TemplatedPolicies []TemplatedPolicy `json:",omitempty" cbor:"21,keyasint,omitempty"`
 	ServiceIdentities []ServiceIdentity `json:",omitempty" cbor:"22,keyasint,omitempty"`
 	NodeIdentities    []NodeIdentity    `json:",omitempty" cbor:"23,keyasint,omitempty"`
+	ACLTenant
 }
 
 // ACLToken is a secret and what its holder may do ("Tokens").
@@ -109,7 +110,7 @@ type ACLTokenReadArgs struct {
 
 // ACLTokenArgs creates a token.
 type ACLTokenArgs struct {
-	Token ACLToken `body:"json,optional"`
+	Token ACLToken `body:"json,optional,strict"`
 }
 
 // ACLTokenCloneArgs copies a token.

@@ -72,6 +72,8 @@ func ArgsOf(t reflect.Type) []Arg {
 				a.Name, a.Optional = "json", true
 			case "json,strict":
 				a.Name, a.Strict = "json", true
+			case "json,optional,strict":
+				a.Name, a.Optional, a.Strict = "json", true, true
 			case "json,relaxed":
 				a.Name, a.Relaxed = "json", true
 			default:

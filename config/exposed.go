@@ -8,8 +8,11 @@ import (
 )
 
 // warnExposed speaks of addresses for clients that other machines reach, while
-// nothing asks those for a token.
+// nothing asks those for a token, and of rules that are not held against anybody.
 func (c *Config) warnExposed(p *problems) {
+	if c.ACL.DefaultPolicy == "deny" && !c.ACL.Enabled {
+		p.warn("acl.default_policy is deny, but ACLs are off, so that everything is allowed: set acl { enabled = true }, or leave default_policy out.")
+	}
 	a := c.Addresses
 	api := append(exposed(a.HTTP, c.Ports.HTTP), exposed(a.HTTPS, c.Ports.HTTPS)...)
 	dns := exposed(a.DNS, c.Ports.DNS)

@@ -157,6 +157,9 @@ func TestWarnings(t *testing.T) {
 		{`addresses { http = "127.0.0.2 unix:///tmp/s" dns = "[::1]" }`, nil},
 		{`client_addr = "0.0.0.0"  acl { enabled = true default_policy = "deny" }`, nil},
 		{`client_addr = "0.0.0.0"  ports { http = -1 dns = -1 }`, nil},
+		{`acl { default_policy = "deny" }`, []string{"config: acl.default_policy is deny, but ACLs are off, so that everything is allowed: " +
+			"set acl { enabled = true }, or leave default_policy out."}},
+		{`acl_default_policy = "deny"  acl_datacenter = "dc1"`, nil},
 		{`client_addr = "0.0.0.0 10.0.0.7"`, []string{"config: the API on 0.0.0.0:8500, 10.0.0.7:8500 can be reached from other machines, and ACLs are off: " +
 			"everybody may read and change everything; " + aclRemedy}},
 		{`addresses { http = "::" }  enable_script_checks = true`, []string{"config: the API on [::]:8500 can be reached from other machines, and ACLs are off: " +

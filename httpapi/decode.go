@@ -283,6 +283,7 @@ func decodeJSON(b []byte, a *arg, into any) error {
 // it is.
 func readBody(r *http.Request, limit int) ([]byte, error) {
 	if r.ContentLength > int64(limit) {
+		drain(r)
 		return nil, tooLarge(fmt.Sprintf("(%d bytes)", r.ContentLength), limit)
 	}
 	if n := r.ContentLength; n >= 0 {
@@ -297,9 +298,22 @@ func readBody(r *http.Request, limit int) ([]byte, error) {
 		return nil, api.Errorf(api.Invalid, "Request decode failed: %v", err)
 	}
 	if len(b) > limit {
+		drain(r)
 		return nil, tooLarge("", limit)
 	}
 	return b, nil
+}
+
+// maxDrained bounds what is read, in bytes, of a body that is too large.
+const maxDrained = 64 << 20
+
+// drain takes the rest of a body that nobody wants: many clients look at an answer
+// only when they have sent everything, and would find the connection reset. Those
+// that ask first are told without.
+func drain(r *http.Request) {
+	if r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, r.Body, maxDrained)
+	}
 }
 
 func tooLarge(size string, limit int) error {

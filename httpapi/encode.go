@@ -43,6 +43,8 @@ func tellMeta(h http.Header, op *api.Op, resp *api.Response) {
 	case resp.KnownLeader:
 		h["X-Consul-Knownleader"] = trueValue
 		h["X-Consul-Lastcontact"] = millis(resp.LastContact)
+	case resp.Filtered:
+		h["X-Consul-Results-Filtered-By-Acls"] = trueValue
 	}
 }
 

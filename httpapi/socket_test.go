@@ -1,9 +1,12 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -65,7 +68,8 @@ func TestTooLargeOverSocket(t *testing.T) {
 	for what, body := range map[string]io.Reader{"with its length": strings.NewReader(big), "in chunks": unknownLength{strings.NewReader(big)}} {
 		resp, err := over(t.Context(), s, "PUT", "/v1/kv/a", body)
 		if err != nil {
-			continue // the connection was closed while the client was still sending
+			t.Errorf("%s: %v; want an answer", what, err)
+			continue
 		}
 		if got := readAll(t, resp); resp.StatusCode != 413 || !strings.Contains(got, "too large, max size: 1000 bytes") {
 			t.Errorf("PUT of 1 MiB %s: got %d %q; want 413", what, resp.StatusCode, got)
@@ -110,4 +114,32 @@ func TestWaitersDoNotHoldTheEnd(t *testing.T) {
 		t.Errorf("the end of the server took %v while a client waited", took)
 	}
 	<-stays // with its answer, or cut off before it was heard
+}
+
+// TestTooLargeForPatientClients answers a client that looks at the answer when it
+// has sent all of its body, and no sooner.
+func TestTooLargeForPatientClients(t *testing.T) {
+	s := inproc.Start(t, inproc.Options{})
+	host := strings.TrimPrefix(s.Listen(), "http://")
+	for _, path := range []string{"/v1/acl/token", "/v1/kv/a"} {
+		conn, err := net.Dial("tcp", host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		const size = 20 << 20
+		fmt.Fprintf(conn, "PUT %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n", path, host, size)
+		if _, err := io.CopyN(conn, strings.NewReader(strings.Repeat("x", size)), size); err != nil {
+			t.Errorf("PUT %s: sending failed: %v; want all of it to be taken", path, err)
+			continue
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Errorf("PUT %s: %v; want an answer", path, err)
+			continue
+		}
+		if got := readAll(t, resp); resp.StatusCode != 413 || !strings.Contains(got, "too large, max size") {
+			t.Errorf("PUT %s: got %d %q; want 413", path, resp.StatusCode, got)
+		}
+	}
 }

@@ -99,7 +99,10 @@ func checkID(what, id string) error {
 }
 
 // aclBootstrap makes the first management token.
-func (s *Server) aclBootstrap(_ *state.View, _ acl.Authorizer, q *api.ACLBootstrapArgs) (state.Command, error) {
+func (s *Server) aclBootstrap(v *state.View, _ acl.Authorizer, q *api.ACLBootstrapArgs) (state.Command, error) {
+	if s.cfg.ACL != nil && s.cfg.ACL.InitialManagement != "" && v.ACLBootstrapped() == 0 {
+		return nil, api.Errorf(api.Denied, "Permission denied: ACL bootstrap no longer allowed: the configuration names the first management token, which is being made")
+	}
 	secret := q.Spec.BootstrapSecret
 	if secret == "" {
 		secret = uuid.NewString()
@@ -184,8 +187,8 @@ func (s *Server) missingTokens(v *state.View) []state.Command {
 			AccessorID: acl.Anonymous, SecretID: api.AnonymousSecret, Description: "Anonymous Token", CreateTime: time.Now().UTC(),
 		}})
 	}
-	if secret := s.cfg.ACL.InitialManagement; secret != "" && v.ACLSecret(secret) == nil {
-		cmds = append(cmds, &state.ACLTokenSet{Token: managementToken(secret, "Initial Management Token")})
+	if secret := s.cfg.ACL.InitialManagement; secret != "" && (v.ACLSecret(secret) == nil || v.ACLBootstrapped() == 0) {
+		cmds = append(cmds, &state.ACLInitial{Token: managementToken(secret, "Initial Management Token")})
 	}
 	return cmds
 }

@@ -14,7 +14,13 @@ import (
 
 var (
 	policyName = regexp.MustCompile(`^[A-Za-z0-9\-_]+/?[A-Za-z0-9\-_]*$`)
-	roleName   = regexp.MustCompile(`^[A-Za-z0-9\-_]{1,256}$`)
+	roleName   = regexp.MustCompile(`^[A-Za-z0-9\-_]+$`)
+)
+
+// The longest names, in characters.
+const (
+	maxPolicyName = 128
+	maxRoleName   = 256
 )
 
 func policyCreate(_ *state.View, _ acl.Authorizer, q *api.ACLCreate[api.ACLPolicy]) (state.Command, error) {
@@ -43,8 +49,10 @@ func writePolicy(p api.ACLPolicy, how state.ACLWrite) (state.Command, error) {
 	switch {
 	case p.Name == "":
 		return nil, api.Errorf(api.Invalid, "Invalid Policy: no Name is set")
-	case len(p.Name) > 128 || !policyName.MatchString(p.Name):
-		return nil, api.Errorf(api.Invalid, "Invalid Policy: invalid Name. Only alphanumeric characters, a single '/', '-' and '_' are allowed")
+	case len(p.Name) > maxPolicyName:
+		return nil, api.Errorf(api.Invalid, "Invalid Policy: invalid Name. It has %d characters, at most %d are allowed", len(p.Name), maxPolicyName)
+	case !policyName.MatchString(p.Name):
+		return nil, api.Errorf(api.Invalid, "Invalid Policy: invalid Name. Only alphanumeric characters, a single '/', '-' and '_' are allowed, not %q", p.Name)
 	}
 	if _, err := acl.Parse(p.Rules, acl.Exact); err != nil {
 		return nil, api.Errorf(api.Invalid, "%v", err)
@@ -96,8 +104,10 @@ func writeRole(v *state.View, r api.ACLRole, how state.ACLWrite) (state.Command,
 	switch {
 	case r.Name == "":
 		return nil, api.Errorf(api.Invalid, "Invalid Role: no Name is set")
+	case len(r.Name) > maxRoleName:
+		return nil, api.Errorf(api.Invalid, "Invalid Role: invalid Name. It has %d characters, at most %d are allowed", len(r.Name), maxRoleName)
 	case !roleName.MatchString(r.Name):
-		return nil, api.Errorf(api.Invalid, "Invalid Role: invalid Name. Only alphanumeric characters, '-' and '_' are allowed")
+		return nil, api.Errorf(api.Invalid, "Invalid Role: invalid Name. Only alphanumeric characters, '-' and '_' are allowed, not %q", r.Name)
 	}
 	if err := completeGrants(v, &r.ACLGrants); err != nil {
 		return nil, err

@@ -23,6 +23,9 @@ const (
 // errNoToken is the documented answer to an accessor that no token has.
 var errNoToken = &api.Error{Kind: api.Denied, Msg: "token does not exist: ACL not found"}
 
+// errTokenRules keeps from making a token that can do less than its author thinks.
+var errTokenRules = &api.Error{Kind: api.Invalid, Msg: "Invalid Token: Rules are for the older endpoints acl/create and acl/update: make a policy of them and link to it in Policies"}
+
 // errLoginClone keeps copies from outliving the auth method.
 var errLoginClone = &api.Error{Kind: api.Invalid, Msg: "Cannot clone a token that a login made"}
 
@@ -41,6 +44,9 @@ func (s *Server) tokenCreate(v *state.View, _ acl.Authorizer, q *api.ACLTokenArg
 	}
 	if v.ACLToken(t.AccessorID) != nil {
 		return nil, api.Errorf(api.Invalid, "Invalid Token: AccessorID is already in use")
+	}
+	if t.Rules != "" {
+		return nil, errTokenRules
 	}
 	t.CreateTime = time.Now().UTC()
 	if err := expire(&t); err != nil {
@@ -85,7 +91,7 @@ func (s *Server) writeToken(v *state.View, t api.ACLToken, how state.ACLWrite) (
 			role = v.ACLRoleByName(l.Name)
 		}
 		if role == nil {
-			return nil, api.Errorf(api.Invalid, "No such ACL role with name or ID %q", cmp.Or(l.ID, l.Name))
+			return nil, noLink("role", *l)
 		}
 		*l = api.ACLLink{ID: role.ID}
 	}
@@ -102,7 +108,7 @@ func completeGrants(v *state.View, g *api.ACLGrants) error {
 			p = v.ACLPolicyByName(l.Name)
 		}
 		if p == nil {
-			return api.Errorf(api.Invalid, "No such ACL policy with name or ID %q", cmp.Or(l.ID, l.Name))
+			return noLink("policy", *l)
 		}
 		*l = api.ACLLink{ID: p.ID}
 	}
@@ -128,6 +134,14 @@ func completeGrants(v *state.View, g *api.ACLGrants) error {
 	return nil
 }
 
+// noLink refuses a link to what does not exist.
+func noLink(what string, l api.ACLLink) error {
+	if l == (api.ACLLink{}) {
+		return api.Errorf(api.Invalid, "Invalid link to a %s: it has neither ID nor Name, give one of them", what)
+	}
+	return api.Errorf(api.Invalid, "No such ACL %s with name or ID %q", what, cmp.Or(l.ID, l.Name))
+}
+
 // distinct drops links that were given twice.
 func distinct(links []api.ACLLink) []api.ACLLink {
 	var out []api.ACLLink
@@ -139,7 +153,8 @@ func distinct(links []api.ACLLink) []api.ACLLink {
 	return out
 }
 
-// tokenUpdate changes a token; what identifies it and its life stay.
+// tokenUpdate changes a token; what identifies it and its life stay. One of the
+// older kind stays that as long as its rules are sent along.
 func (s *Server) tokenUpdate(v *state.View, _ acl.Authorizer, q *api.ACLUpdate[api.ACLToken]) (state.Command, error) {
 	t := q.New
 	if t.AccessorID != "" && t.AccessorID != q.ID {
@@ -151,16 +166,18 @@ func (s *Server) tokenUpdate(v *state.View, _ acl.Authorizer, q *api.ACLUpdate[a
 		return nil, errNoToken
 	case t.SecretID != "" && t.SecretID != api.HiddenSecret && sha256.Sum256([]byte(t.SecretID)) != sha256.Sum256([]byte(old.SecretID)):
 		return nil, api.Errorf(api.Invalid, "Changing a token's SecretID is not permitted")
-	case t.ExpirationTime != nil && (old.ExpirationTime == nil || !t.ExpirationTime.Equal(*old.ExpirationTime)):
+	case t.ExpirationTTL != 0, t.ExpirationTime != nil && (old.ExpirationTime == nil || !t.ExpirationTime.Equal(*old.ExpirationTime)):
 		return nil, api.Errorf(api.Invalid, "Cannot change expiration time")
 	case t.Local != old.Local:
 		return nil, api.Errorf(api.Invalid, "Cannot toggle local mode of %s", q.ID)
 	case t.AuthMethod != "" && t.AuthMethod != old.AuthMethod:
 		return nil, api.Errorf(api.Invalid, "Cannot change AuthMethod of %s", q.ID)
+	case t.Rules != "" && t.Rules != old.Rules:
+		return nil, errTokenRules
 	}
 	t.AccessorID, t.SecretID, t.CreateTime = old.AccessorID, old.SecretID, old.CreateTime
 	t.ExpirationTime, t.ExpirationTTL = old.ExpirationTime, 0
-	t.Legacy, t.Rules, t.AuthMethod = false, "", old.AuthMethod
+	t.Legacy, t.AuthMethod = t.Rules != "", old.AuthMethod
 	return s.writeToken(v, t, state.ACLUpdate)
 }
 
@@ -194,6 +211,9 @@ func tokenDelete(v *state.View, who acl.Authorizer, q *api.ACLID[api.ACLToken]) 
 	}
 	if h, ok := who.(*acl.Holder); ok && h.Accessor == q.ID {
 		return nil, api.Errorf(api.Invalid, "Deletion of the request's authorization token is not permitted")
+	}
+	if v.ACLToken(q.ID) == nil {
+		return nil, api.Errorf(api.NotFound, "Cannot find token to delete")
 	}
 	return &state.ACLTokenDelete{Accessors: []string{q.ID}}, nil
 }

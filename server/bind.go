@@ -17,9 +17,18 @@ type binding struct {
 	write  func(v *state.View, who acl.Authorizer, args any) (state.Command, error)
 	leader func(ctx context.Context, who acl.Authorizer, req *api.Request) (any, error)
 	bare   func(ctx context.Context, args any) (any, error)
+	// last, not nil, makes the answer of a read of what its caller may see.
+	last func(args, seen any) any
 	// other, not nil, may answer in place of what a read has found, and ask others
 	// for it: nothing is evaluated any more.
 	other func(ctx context.Context, req *api.Request, found *api.Response) (*api.Response, error)
+}
+
+// then adds to a read what is done once everything is gone that the caller may
+// not see. It must not change what it is given, which may be shared.
+func then[Q, R any](b binding, f func(*Q, R) R) binding {
+	b.last = func(args, seen any) any { return f(args.(*Q), seen.(R)) }
+	return b
 }
 
 // orElse adds to a read what may answer in its place.

@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"maps"
+	"strings"
 
 	"curia/acl"
 	"curia/api"
@@ -16,24 +17,14 @@ func mayRegister(v *state.View, who acl.Authorizer, cmd *state.Register) error {
 	if acl.All(who) {
 		return nil
 	}
-	known := v.Node(cmd.Node.Node)
-	if changesNode(known, cmd) {
-		if err := permit(who, nodeWrite(cmd.Node.Node)); err != nil {
+	if changesNode(nodeNamed(v, cmd.Node.Node), cmd) {
+		if err := lacking(who, nodeChangeNeeds(v, cmd.Node.Node, cmd.Node.ID)); err != nil {
 			return err
-		}
-		for _, n := range v.Nodes() {
-			if cmd.Node.ID != "" && n.ID == cmd.Node.ID {
-				if err := permit(who, nodeWrite(n.Node)); err != nil {
-					return err
-				}
-			}
 		}
 	}
 	if s := cmd.Service; s != nil {
-		for _, need := range serviceNeeds(v, acl.Write, cmd.Node.Node, s.ID, []string{s.Service}) {
-			if err := permit(who, need); err != nil {
-				return err
-			}
+		if err := lacking(who, serviceNeeds(v, acl.Write, cmd.Node.Node, s.ID, []string{s.Service})); err != nil {
+			return err
 		}
 	}
 	for _, c := range cmd.Checks {
@@ -50,64 +41,104 @@ func changesNode(known *api.Node, cmd *state.Register) bool {
 		return true
 	}
 	n := cmd.Node
-	return !cmd.SkipNodeUpdate && (cmp.Or(n.ID, known.ID) != known.ID || n.Address != known.Address ||
+	return !cmd.SkipNodeUpdate && (n.Node != known.Node || cmp.Or(n.ID, known.ID) != known.ID || n.Address != known.Address ||
 		!maps.Equal(n.TaggedAddresses, known.TaggedAddresses) || !maps.Equal(n.Meta, known.Meta))
 }
 
 // mayWriteCheck looks at what a check is about, and at what it was about.
 func mayWriteCheck(v *state.View, who acl.Authorizer, cmd *state.Register, c *api.Check) error {
-	needs := checkNeeds(v, cmd.Node.Node, c.CheckID)
-	switch {
-	case c.ServiceID == "":
-		needs = append(needs, nodeWrite(cmd.Node.Node))
-	case cmd.Service != nil && cmd.Service.ID == c.ServiceID: // it was looked at
-	default:
-		needs = append(needs, serviceNeeds(v, acl.Write, cmd.Node.Node, c.ServiceID, nil)...)
+	service := c.ServiceID
+	if cmd.Service != nil && cmd.Service.ID == service {
+		service = "" // it was looked at
 	}
-	for _, need := range needs {
-		if err := permit(who, need); err != nil {
-			return err
-		}
+	needs := checkNeeds(v, acl.Write, cmd.Node.Node, c.CheckID)
+	if service != "" || c.ServiceID == "" {
+		needs = append(needs, subjectNeeds(v, acl.Write, cmd.Node.Node, service)...)
 	}
-	return nil
+	return lacking(who, needs)
 }
 
-// checkNeeds gives what writing the check with an ID needs, as it is now.
-func checkNeeds(v *state.View, node, id string) []acl.Need {
+// checkNeeds gives what an access to the check with an ID needs, as it is now;
+// nothing when there is no such check.
+func checkNeeds(v *state.View, access acl.Access, node, id string) []acl.Need {
 	for _, c := range v.ChecksOfNode(node) {
-		if c.CheckID != id {
-			continue
+		switch {
+		case c.CheckID != id:
+		case c.ServiceID == "":
+			return nodeNeeds(v, access, node)
+		default:
+			return []acl.Need{{Resource: acl.Service, Access: access, Name: c.ServiceName}}
 		}
-		if c.ServiceID == "" {
-			return []acl.Need{nodeWrite(node)}
-		}
-		return []acl.Need{{Resource: acl.Service, Access: acl.Write, Name: c.ServiceName}}
 	}
 	return nil
 }
 
-func nodeWrite(name string) acl.Need {
-	return acl.Need{Resource: acl.Node, Access: acl.Write, Name: name}
+// subjectNeeds gives what an access to the checks of a service of a node needs,
+// or to those of the node itself when the ID is empty or no service has it.
+func subjectNeeds(v *state.View, access acl.Access, node, service string) []acl.Need {
+	if needs := serviceNeeds(v, access, node, service, nil); service != "" && len(needs) > 0 {
+		return needs
+	}
+	return nodeNeeds(v, access, node)
+}
+
+// nodeNeeds gives what an access to a node needs: rules know one case of a name,
+// the catalog all of them, so that the name of a request may be another than the
+// one that the node has.
+func nodeNeeds(v *state.View, access acl.Access, name string) []acl.Need {
+	needs := []acl.Need{{Resource: acl.Node, Access: access, Name: name}}
+	if n := nodeNamed(v, name); n != nil && n.Node != name {
+		needs = append(needs, acl.Need{Resource: acl.Node, Access: access, Name: n.Node})
+	}
+	return needs
+}
+
+// nodeChangeNeeds gives what writing a node needs: an ID that is another node's
+// gives that one another name.
+func nodeChangeNeeds(v *state.View, name, id string) []acl.Need {
+	needs := nodeNeeds(v, acl.Write, name)
+	if id == "" {
+		return needs
+	}
+	for _, n := range v.Nodes() {
+		if strings.EqualFold(n.ID, id) && n.Node != name {
+			needs = append(needs, acl.Need{Resource: acl.Node, Access: acl.Write, Name: n.Node})
+		}
+	}
+	return needs
+}
+
+// nodeNamed finds the node with a name, whatever the case; nil if there is none.
+// Beginnings of IDs are no names here.
+func nodeNamed(v *state.View, name string) *api.Node {
+	if n := v.Node(name); n != nil && strings.EqualFold(n.Node, name) {
+		return n
+	}
+	return nil
 }
 
 // mayDeregister refuses callers who may not remove something. Who may write the
 // node may remove all that is on it.
 func mayDeregister(v *state.View, who acl.Authorizer, q *api.DeregisterArgs) error {
-	onNode := nodeWrite(q.Node)
-	if who.Allows(onNode) {
+	needs := nodeNeeds(v, acl.Write, q.Node)
+	if lacking(who, needs) == nil {
 		return nil
 	}
-	needs := []acl.Need{onNode}
 	switch {
 	case q.ServiceID != "":
 		if of := serviceNeeds(v, acl.Write, q.Node, q.ServiceID, nil); len(of) > 0 {
 			needs = of
 		}
 	case q.CheckID != "":
-		if of := checkNeeds(v, q.Node, q.CheckID); len(of) > 0 {
+		if of := checkNeeds(v, acl.Write, q.Node, q.CheckID); len(of) > 0 {
 			needs = of
 		}
 	}
+	return lacking(who, needs)
+}
+
+// lacking refuses callers who lack one of several permissions.
+func lacking(who acl.Authorizer, needs []acl.Need) error {
 	for _, need := range needs {
 		if err := permit(who, need); err != nil {
 			return err

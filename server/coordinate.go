@@ -75,7 +75,7 @@ func (s *Server) coordinateNode(v *state.View, q *api.CoordinateNodeArgs) ([]*ap
 }
 
 // coordinateSet takes note of where a node is, to be written with others.
-func (s *Server) coordinateSet(_ context.Context, _ acl.Authorizer, q *api.CoordinateUpdateArgs) (api.Nothing, error) {
+func (s *Server) coordinateSet(_ context.Context, who acl.Authorizer, q *api.CoordinateUpdateArgs) (api.Nothing, error) {
 	u := &q.Update
 	switch {
 	case s.cfg.NoCoordinates:
@@ -84,6 +84,9 @@ func (s *Server) coordinateSet(_ context.Context, _ acl.Authorizer, q *api.Coord
 		return api.Nothing{}, api.Errorf(api.Invalid, "Missing node name")
 	}
 	if err := u.Coord.Validate(); err != nil {
+		return api.Nothing{}, err
+	}
+	if err := lacking(who, nodeNeeds(s.store.View(), acl.Write, u.Node)); err != nil {
 		return api.Nothing{}, err
 	}
 	if !s.places.note(&api.NodeCoordinate{Node: u.Node, Segment: u.Segment, Coord: u.Coord}) {

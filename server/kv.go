@@ -13,7 +13,7 @@ func (s *Server) kvVerbs() []binding {
 		get(api.KVGet, kvGet),
 		get(api.KVRaw, kvRaw),
 		list(api.KVList, kvList),
-		list(api.KVKeys, kvKeys),
+		then(list(api.KVKeys, kvKeys), cutKeys),
 		put(api.KVPut, kvPut),
 		put(api.KVDelete, kvDelete),
 	}
@@ -43,29 +43,38 @@ func kvList(v *state.View, q *api.PrefixArgs) ([]*api.KVPair, error) {
 	return pairs, nil
 }
 
-// kvKeys lists names, each cut behind the first separator after the prefix and
-// named once.
+// kvKeys lists names.
 func kvKeys(v *state.View, q *api.KVKeysArgs) ([]string, error) {
 	pairs := v.KVList(q.Prefix)
 	if len(pairs) == 0 && q.Prefix != "" {
 		return nil, api.ErrNotFound
 	}
 	names := make([]string, 0, len(pairs))
-	seen := map[string]bool{}
 	for _, p := range pairs {
-		name := p.Key
-		if q.Separator != "" {
-			if i := strings.Index(name[len(q.Prefix):], q.Separator); i >= 0 {
-				name = name[:len(q.Prefix)+i+len(q.Separator)]
-				if seen[name] {
-					continue
-				}
-				seen[name] = true
-			}
-		}
-		names = append(names, name)
+		names = append(names, p.Key)
 	}
 	return names, nil
+}
+
+// cutKeys cuts each name behind the first separator after the prefix, and names
+// it once: a folder is there for those who may see something in it.
+func cutKeys(q *api.KVKeysArgs, names []string) []string {
+	if q.Separator == "" {
+		return names
+	}
+	out := make([]string, 0, len(names))
+	last := "" // what begins alike stands together
+	for _, name := range names {
+		if i := strings.Index(name[len(q.Prefix):], q.Separator); i >= 0 {
+			name = name[:len(q.Prefix)+i+len(q.Separator)]
+			if name == last {
+				continue
+			}
+			last = name
+		}
+		out = append(out, name)
+	}
+	return out
 }
 
 func kvPut(_ *state.View, _ acl.Authorizer, q *api.KVPutArgs) (state.Command, error) {

@@ -178,6 +178,9 @@ func (s *Server) compute(req *api.Request, b *binding, who acl.Authorizer) *answ
 			return a
 		}
 	}
+	if b.last != nil {
+		a.value = b.last(req.Args, a.value)
+	}
 	if req.Filter != "" {
 		a.value, a.err = filter.Apply(a.value, req.Filter)
 	}

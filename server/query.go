@@ -21,8 +21,10 @@ func (s *Server) queryVerbs() []binding {
 		put(api.QueryDelete, queryDelete),
 		list(api.QueryList, func(v *state.View, _ *api.None) ([]*api.PreparedQuery, error) { return v.Queries(), nil }),
 		get(api.QueryRead, queryRead),
-		get(api.QueryExecute, s.queryExecute).orElse(s.failOver),
-		get(api.QueryElsewhere, s.queryElsewhere),
+		then(get(api.QueryExecute, s.queryExecute), limited).orElse(s.failOver),
+		then(get(api.QueryElsewhere, s.queryElsewhere), func(q *api.QueryElsewhereArgs, r *api.QueryResult) *api.QueryResult {
+			return limited(&q.Asked, r)
+		}),
 		get(api.QueryExplain, queryExplain),
 	}
 }
@@ -95,6 +97,9 @@ func completeQuery(q api.PreparedQuery) (api.PreparedQuery, error) {
 		if ttl < 0 {
 			return q, api.Errorf(api.Invalid, "Invalid DNS.TTL %q: it cannot be negative", q.DNS.TTL)
 		}
+	}
+	if q.Token == api.HiddenSecret {
+		return q, api.Errorf(api.Invalid, "Invalid prepared query: the Token %q stands for one that was not shown, give the token itself or leave it out", q.Token)
 	}
 	if err := checkTemplate(&q); err != nil {
 		return q, err
@@ -191,10 +196,17 @@ func (s *Server) execute(v *state.View, query *api.PreparedQuery, q *api.QueryEx
 	}
 	rand.Shuffle(len(r.Nodes), func(i, j int) { r.Nodes[i], r.Nodes[j] = r.Nodes[j], r.Nodes[i] })
 	nearest(v, q.Origin(query), r.Nodes, func(h *api.ServiceHealth) string { return h.Node.Node })
-	if q.Limit > 0 {
-		r.Nodes = r.Nodes[:min(len(r.Nodes), int(q.Limit))]
-	}
 	return r, nil
+}
+
+// limited drops the instances beyond the limit of a request.
+func limited(q *api.QueryExecuteArgs, r *api.QueryResult) *api.QueryResult {
+	if q.Limit <= 0 || len(r.Nodes) <= int(q.Limit) {
+		return r
+	}
+	few := *r
+	few.Nodes = r.Nodes[:q.Limit]
+	return &few
 }
 
 // chosen copies the instances that a query wants.
@@ -272,7 +284,7 @@ func hideToken(q *api.PreparedQuery, who acl.Authorizer) *api.PreparedQuery {
 		return q
 	}
 	hidden := *q
-	hidden.Token = "<hidden>"
+	hidden.Token = api.HiddenSecret
 	return &hidden
 }
 

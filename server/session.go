@@ -26,10 +26,15 @@ func (s *Server) sessionVerbs() []binding {
 }
 
 // sessionCreate fills in what the caller left out.
-func (s *Server) sessionCreate(v *state.View, _ acl.Authorizer, q *api.SessionCreateArgs) (state.Command, error) {
+func (s *Server) sessionCreate(v *state.View, who acl.Authorizer, q *api.SessionCreateArgs) (state.Command, error) {
 	spec := &q.Spec
 	if spec.Node == "" {
 		return nil, api.Errorf(api.Rejected, "Must provide Node")
+	}
+	if n := nodeNamed(v, spec.Node); n != nil { // the request may have it in another case
+		if err := permit(who, acl.Need{Resource: acl.Session, Access: acl.Write, Name: n.Node}); err != nil {
+			return nil, err
+		}
 	}
 	session := api.Session{
 		Name: spec.Name, Node: spec.Node, TTL: spec.TTL, LockDelay: api.LockDelay(api.DefaultLockDelay),

@@ -94,14 +94,24 @@ func opNeeds(v *state.View, op *api.TxnOp) []acl.Need {
 		tree := op.KV.Verb == api.TxnGetTree || op.KV.Verb == api.TxnDeleteTree
 		return []acl.Need{{Resource: acl.Key, Access: access(op.KV.Verb), Name: op.KV.Key, Prefix: tree}}
 	case op.Node != nil:
-		return []acl.Need{{Resource: acl.Node, Access: access(op.Node.Verb), Name: op.Node.Node.Node}}
+		n := &op.Node.Node
+		if op.Node.Verb == api.TxnSet || op.Node.Verb == api.TxnCAS {
+			return nodeChangeNeeds(v, n.Node, n.ID)
+		}
+		return nodeNeeds(v, access(op.Node.Verb), n.Node)
 	case op.Service != nil:
-		names := []string{op.Service.Service.Service.Service}
-		return serviceNeeds(v, access(op.Service.Verb), op.Service.Node, op.Service.Service.ID, names)
-	case op.Check != nil && op.Check.Check.ServiceID != "":
-		return serviceNeeds(v, access(op.Check.Verb), op.Check.Check.Node, op.Check.Check.ServiceID, nil)
+		s := &op.Service.Service.Service
+		if needs := serviceNeeds(v, access(op.Service.Verb), op.Service.Node, s.ID, []string{s.Service}); len(needs) > 0 {
+			return needs
+		}
+		return nodeNeeds(v, access(op.Service.Verb), op.Service.Node)
 	case op.Check != nil:
-		return []acl.Need{{Resource: acl.Node, Access: access(op.Check.Verb), Name: op.Check.Check.Node}}
+		c := &op.Check.Check.Check
+		needs := checkNeeds(v, access(op.Check.Verb), c.Node, c.CheckID)
+		if len(needs) == 0 || op.Check.Verb == api.TxnSet || op.Check.Verb == api.TxnCAS {
+			needs = append(needs, subjectNeeds(v, access(op.Check.Verb), c.Node, c.ServiceID)...)
+		}
+		return needs
 	case op.Session != nil:
 		if session := v.Session(op.Session.Session.ID); session != nil {
 			return []acl.Need{{Resource: acl.Session, Access: acl.Write, Name: session.Node}}

@@ -49,7 +49,8 @@ var (
 		return linkKeys(out, r.Policies, r.ID)
 	})
 
-	// aclBoots has one row once a management token was made by bootstrapping.
+	// aclBoots has one row once a management token was made by bootstrapping, or
+	// because the configuration names one.
 	aclBoots = newTable("acl-bootstrap", func(b []byte, _ *aclBoot) []byte { return append(b, "bootstrap"...) })
 )
 

@@ -24,7 +24,7 @@ func (w words) aclCommand(now time.Time) Command {
 	}
 	grants := api.ACLGrants{Policies: w.aclLinks("policies")}
 	switch w.verb {
-	case "token set", "token bootstrap", "token legacy":
+	case "token set", "token initial", "token bootstrap", "token legacy":
 		t := api.ACLToken{
 			AccessorID: w.text("id"), SecretID: w.text("secret"), Description: w.text("about"), CreateTime: now,
 			ACLGrants: grants, Roles: w.aclLinks("roles"), Rules: w.text("rules"),
@@ -34,6 +34,8 @@ func (w words) aclCommand(now time.Time) Command {
 			t.ExpirationTime = &until
 		}
 		switch w.verb {
+		case "token initial":
+			return &ACLInitial{Token: t}
 		case "token bootstrap":
 			return &ACLBootstrap{Token: t, Reset: w.number("reset")}
 		case "token legacy":

@@ -246,6 +246,24 @@ func (c *ACLBootstrap) Apply(tx *Tx) (any, error) {
 	return made, nil
 }
 
+// ACLInitial makes the management token that a configuration names, unless
+// somebody holds its secret. As there is one, bootstrapping is over. It answers the
+// *api.ACLToken.
+type ACLInitial struct {
+	Token api.ACLToken `cbor:"1,keyasint"`
+}
+
+// Apply implements Command.
+func (c *ACLInitial) Apply(tx *Tx) (any, error) {
+	if aclBoots.get(tx, []byte("bootstrap")) == nil {
+		aclBoots.put(tx, &aclBoot{Index: tx.index})
+	}
+	if t := tokenBySecret(tx, c.Token.SecretID); t != nil {
+		return nameLinks(tx, t), nil
+	}
+	return (&ACLTokenSet{Token: c.Token}).Apply(tx)
+}
+
 // LegacyTokenSet writes a token of the older endpoints, whether or not there is
 // one. It answers its secret, by which those endpoints name it.
 type LegacyTokenSet struct {

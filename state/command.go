@@ -38,6 +38,7 @@ var commands = map[byte]reflect.Type{
 	35: reflect.TypeFor[ACLRoleDelete](),
 	36: reflect.TypeFor[ACLBootstrap](),
 	37: reflect.TypeFor[LegacyTokenSet](),
+	38: reflect.TypeFor[ACLInitial](),
 
 	40: reflect.TypeFor[AuthMethodSet](),
 	41: reflect.TypeFor[AuthMethodDelete](),

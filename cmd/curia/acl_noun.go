@@ -117,9 +117,16 @@ var (
 
 var errWhich = errors.New("say which one with -id or -name")
 
-// flagged gives the ID or the name that a flag says.
-func flagged(flag string) func(context.Context, *call, *client.Client) (string, error) {
-	return func(_ context.Context, c *call, _ *client.Client) (string, error) { return c.String(flag), nil }
+// flagged gives the ID or the name that the first of some flags says which is given.
+func flagged(names ...string) func(context.Context, *call, *client.Client) (string, error) {
+	return func(_ context.Context, c *call, _ *client.Client) (string, error) {
+		for _, name := range names {
+			if id := c.String(name); id != "" {
+				return id, nil
+			}
+		}
+		return "", nil
+	}
 }
 
 // takeText takes over the flags that are given.

@@ -18,7 +18,7 @@ var aclPolicyCommands = []command{
     $ curia acl policy create -name=web -rules=@web.hcl
     ID:           6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11
     …`,
-		flags: flags(textFlag("name", "`NAME` of the policy."), descriptionFlag, rulesFlag, datacentersFlag, formatFlag),
+		flags: flags(textFlag("name", "`NAME` of the policy."), descriptionFlag, rulesFlag, datacentersFlag, indexesFlag, formatFlag),
 		ask:   aclPolicies.runCreate,
 	},
 	{
@@ -27,7 +27,7 @@ var aclPolicyCommands = []command{
 		help: `Example:
 
     $ curia acl policy read -name=web`,
-		flags: flags(idFlag, namedFlag, formatFlag),
+		flags: flags(idFlag, namedFlag, indexesFlag, formatFlag),
 		ask:   aclPolicies.runRead,
 	},
 	{
@@ -38,7 +38,7 @@ var aclPolicyCommands = []command{
 Example:
 
     $ curia acl policy update -id=6d9ea0b6-b1a2-4b3c-8a0f-0d6f8f1f7d11 -rules=@web.hcl`,
-		flags: flags(idFlag, textFlag("name", "New `NAME`; without -id that of the policy."), descriptionFlag, rulesFlag, datacentersFlag, formatFlag),
+		flags: flags(idFlag, textFlag("name", "New `NAME`; without -id that of the policy."), descriptionFlag, rulesFlag, datacentersFlag, indexesFlag, formatFlag),
 		ask:   aclPolicies.runUpdate,
 	},
 	{
@@ -57,7 +57,7 @@ Example:
 		help: `Example:
 
     $ curia acl policy list`,
-		flags: flags(formatFlag),
+		flags: flags(indexesFlag, formatFlag),
 		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			all, err := api.Call(ctx, agent, api.ACLPolicies, api.None{})
 			if err != nil {
@@ -66,6 +66,7 @@ Example:
 			return c.show(list(all), func() {
 				for _, p := range all {
 					c.printf("%s:\n   ID:           %s\n   Description:  %s\n   Datacenters:  %s\n", p.Name, p.ID, p.Description, strings.Join(p.Datacenters, ", "))
+					c.printIndexes("   ", p.CreateIndex, p.ModifyIndex)
 				}
 			})
 		},
@@ -123,4 +124,5 @@ func (c *call) policyFlags(p *api.ACLPolicy) error {
 func (c *call) printPolicy(p *api.ACLPolicy) {
 	c.printf("ID:           %s\nName:         %s\nDescription:  %s\nDatacenters:  %s\nRules:\n%s\n",
 		p.ID, p.Name, p.Description, strings.Join(p.Datacenters, ", "), strings.TrimRight(p.Rules, "\n"))
+	c.printIndexes("", p.CreateIndex, p.ModifyIndex)
 }

@@ -15,7 +15,7 @@ var aclRoleCommands = []command{
 		help: `Example:
 
     $ curia acl role create -name=web -policy-name=web -service-identity=web`,
-		flags: flags(grantFlags(textFlag("name", "`NAME` of the role."), formatFlag)...),
+		flags: flags(grantFlags(textFlag("name", "`NAME` of the role."), indexesFlag, formatFlag)...),
 		ask:   aclRoles.runCreate,
 	},
 	{
@@ -24,7 +24,7 @@ var aclRoleCommands = []command{
 		help: `Example:
 
     $ curia acl role read -name=web`,
-		flags: flags(idFlag, namedFlag, formatFlag),
+		flags: flags(idFlag, namedFlag, indexesFlag, formatFlag),
 		ask:   aclRoles.runRead,
 	},
 	{
@@ -36,7 +36,7 @@ of that kind.
 Example:
 
     $ curia acl role update -name=web -policy-name=web -policy-name=logs`,
-		flags: flags(grantFlags(idFlag, textFlag("name", "New `NAME`; without -id that of the role."), formatFlag)...),
+		flags: flags(grantFlags(idFlag, textFlag("name", "New `NAME`; without -id that of the role."), indexesFlag, formatFlag)...),
 		ask:   aclRoles.runUpdate,
 	},
 	{
@@ -55,7 +55,7 @@ Example:
 		help: `Example:
 
     $ curia acl role list`,
-		flags: flags(formatFlag),
+		flags: flags(indexesFlag, formatFlag),
 		ask: func(ctx context.Context, c *call, agent *client.Client) error {
 			all, err := api.Call(ctx, agent, api.ACLRoles, api.ACLRolesArgs{})
 			if err != nil {
@@ -108,5 +108,6 @@ func (c *call) roleFlags(r *api.ACLRole) error {
 
 func (c *call) printRole(r *api.ACLRole) {
 	c.printf("ID:           %s\nName:         %s\nDescription:  %s\n", r.ID, r.Name, r.Description)
+	c.printIndexes("", r.CreateIndex, r.ModifyIndex)
 	c.printGrants(&r.ACLGrants)
 }

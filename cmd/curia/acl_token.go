@@ -10,7 +10,11 @@ import (
 	"curia/client"
 )
 
-var accessorFlag = textFlag("accessor-id", "`ID` of the token, its AccessorID.")
+var (
+	accessorFlag = textFlag("accessor-id", "`ID` of the token, its AccessorID.")
+	// tokenIDFlag is what scripts for older versions use.
+	tokenIDFlag = textFlag("id", "The same as -accessor-id.")
+)
 
 var aclTokenCommands = []command{
 	{
@@ -41,7 +45,7 @@ Example:
 			textFlag("secret", "`SECRET` of the token; @FILE reads it from a file, - from standard input. Default: one is made up."),
 			boolFlag("local", "The token is not for other datacenters."),
 			durationFlag("expires-ttl", "`DURATION` after which the token ends. Default: it does not."),
-			sinkFlag, formatFlag)...),
+			sinkFlag, indexesFlag, formatFlag)...),
 		ask: tokenCreate,
 	},
 	{
@@ -50,8 +54,9 @@ Example:
 		help: `Example:
 
     $ curia acl token read -self`,
-		flags: flags(accessorFlag, boolFlag("self", "The token that the command is run with."), formatFlag),
-		ask:   tokenRead,
+		flags: flags(accessorFlag, tokenIDFlag, boolFlag("self", "The token that the command is run with."),
+			boolFlag("expanded", "Print the policies and roles themselves, too. Not with -self."), indexesFlag, formatFlag),
+		ask: tokenRead,
 	},
 	{
 		name: "acl token update",
@@ -64,7 +69,7 @@ Example:
     $ curia acl token update -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -append-policy-name=web`,
 		flags: flags(append(grantFlags(
 			listFlag("role-id", "`ID` of a role. May be repeated."), listFlag("role-name", "`NAME` of a role. May be repeated."),
-			accessorFlag, formatFlag), appendFlags...)...),
+			accessorFlag, tokenIDFlag, indexesFlag, formatFlag), appendFlags...)...),
 		ask: aclTokens.runUpdate,
 	},
 	{
@@ -73,7 +78,7 @@ Example:
 		help: `Example:
 
     $ curia acl token clone -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8 -description="another web server"`,
-		flags: flags(accessorFlag, descriptionFlag, sinkFlag, formatFlag),
+		flags: flags(accessorFlag, tokenIDFlag, descriptionFlag, sinkFlag, indexesFlag, formatFlag),
 		ask:   tokenClone,
 	},
 	{
@@ -83,7 +88,7 @@ Example:
 
     $ curia acl token delete -accessor-id=4411f091-a4c9-48e6-0884-1fcb092da1c8
     Token "4411f091-a4c9-48e6-0884-1fcb092da1c8" deleted successfully`,
-		flags: flags(accessorFlag),
+		flags: flags(accessorFlag, tokenIDFlag),
 		ask:   aclTokens.runDelete("Token"),
 	},
 	{
@@ -92,7 +97,7 @@ Example:
 		help: `Example:
 
     $ curia acl token list`,
-		flags: flags(formatFlag),
+		flags: flags(indexesFlag, formatFlag),
 		ask:   tokenList,
 	},
 	{
@@ -127,7 +132,7 @@ Example:
 // printed in ways of their own.
 var aclTokens = aclNoun[api.ACLToken]{
 	name: "token", which: errors.New("say which token with -accessor-id"),
-	find: flagged("accessor-id"), flags: (*call).tokenFlags, print: (*call).printToken,
+	find: flagged("accessor-id", "id"), flags: (*call).tokenFlags, print: (*call).printToken,
 	read: func(ctx context.Context, agent *client.Client, id string) (*api.ACLToken, error) {
 		t, err := api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: api.ACLID[api.ACLToken]{ID: id}})
 		if err != nil {
@@ -205,7 +210,12 @@ func tokenCreate(ctx context.Context, c *call, agent *client.Client) error {
 }
 
 func tokenRead(ctx context.Context, c *call, agent *client.Client) error {
-	if !c.Bool("self") {
+	switch self, expanded := c.Bool("self"), c.Bool("expanded"); {
+	case self && expanded:
+		return errors.New("-expanded needs the -accessor-id of a token, -self does not go with it")
+	case expanded:
+		return tokenReadExpanded(ctx, c, agent)
+	case !self:
 		return aclTokens.runRead(ctx, c, agent)
 	}
 	t, err := api.Call(ctx, agent, api.ACLTokenSelf, api.ACLSelfArgs{})
@@ -213,6 +223,18 @@ func tokenRead(ctx context.Context, c *call, agent *client.Client) error {
 		return fmt.Errorf("read token: %w", err)
 	}
 	return c.show(t, func() { c.printToken(t) })
+}
+
+func tokenReadExpanded(ctx context.Context, c *call, agent *client.Client) error {
+	id, err := aclTokens.chosen(ctx, c, agent)
+	if err != nil {
+		return err
+	}
+	t, err := api.Call(ctx, agent, api.ACLTokenRead, api.ACLTokenReadArgs{ACLID: api.ACLID[api.ACLToken]{ID: id}, Expanded: true})
+	if err != nil {
+		return fmt.Errorf("read token %q: %w", id, err)
+	}
+	return c.show(t, func() { c.printExpanded(t) })
 }
 
 func tokenClone(ctx context.Context, c *call, agent *client.Client) error {
@@ -255,11 +277,26 @@ func (c *call) printToken(t *api.ACLToken) {
 	if t.AuthMethod != "" {
 		c.printf("Auth Method:      %s\n", t.AuthMethod)
 	}
+	c.printIndexes("", t.CreateIndex, t.ModifyIndex)
 	c.printGrants(&t.ACLGrants)
 	c.printLinks("Roles", t.Roles)
 	if t.Rules != "" {
 		c.printf("Rules:\n%s\n", t.Rules)
 	}
+}
+
+// printExpanded prints a token with what it links to.
+func (c *call) printExpanded(t *api.ACLTokenExpanded) {
+	c.printToken(&t.ACLToken)
+	for _, p := range t.ExpandedPolicies {
+		c.printf("\nPolicy\n")
+		c.printPolicy(p)
+	}
+	for _, r := range t.ExpandedRoles {
+		c.printf("\nRole\n")
+		c.printRole(r)
+	}
+	c.printf("\nDefault Policy:   %s\nDown Policy:      %s\nResolved By:      %s\n", t.AgentACLDefaultPolicy, t.AgentACLDownPolicy, t.ResolvedByAgent)
 }
 
 func setAgentToken(ctx context.Context, c *call, agent *client.Client) error {

@@ -54,6 +54,7 @@ var groups = []struct{ name, line string }{
 	{"acl binding-rule", "Look after what those may do who log in."},
 	{"acl policy", "Look after policies."},
 	{"acl role", "Look after roles."},
+	{"acl templated-policy", "Look at the templates of policies."},
 	{"acl token", "Look after tokens."},
 	{"catalog", "Look at the nodes and services of a datacenter."},
 	{"config", "Read and write configuration that a datacenter shares."},
@@ -77,7 +78,7 @@ func commands() []command {
 		agentCommands, kvCommands, catalogCommands, clusterCommands, localCommands, poolCommands, eventCommands,
 		operatorCommands, keyringCommands, rttCommands, configCommands, sessionCommands, snapshotCommands, toolCommands,
 		lockCommands, watchCommands, monitorCommands, execCommands, debugCommands, tlsCommands,
-		aclTokenCommands, aclPolicyCommands, aclRoleCommands, aclMethodCommands, aclRuleCommands, loginCommands,
+		aclTokenCommands, aclPolicyCommands, aclRoleCommands, aclTemplateCommands, aclMethodCommands, aclRuleCommands, loginCommands,
 	} {
 		out = append(out, some...)
 	}

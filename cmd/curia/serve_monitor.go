@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"curia/api"
 )
@@ -15,6 +16,9 @@ import (
 // monitorLines is how many lines wait for a client that is slow; those beyond
 // are dropped.
 const monitorLines = 512
+
+// monitorAgain is how often a client who listens is asked for permission again.
+const monitorAgain = 2 * time.Second
 
 // logTee is the log, and whoever listens to it. While nobody does, an event
 // costs no more than a look at an empty list. Safe for concurrent use.
@@ -124,7 +128,8 @@ func (h *hearers) stop() { h.once.Do(func() { close(h.stopped) }) }
 // tee is the log of the agent with those who listen to it.
 func (n *node) tee() *logTee { return n.log.Handler().(*logTee) }
 
-// monitor sends the log until the client goes or the agent stops.
+// monitor sends the log until the client goes, its token loses the permission or
+// the agent stops.
 func (n *node) monitor(w http.ResponseWriter, r *http.Request, req *api.Request) error {
 	if err := n.agent.Authorize(req); err != nil {
 		return err
@@ -137,8 +142,14 @@ func (n *node) monitor(w http.ResponseWriter, r *http.Request, req *api.Request)
 	if err := conn.Flush(); err != nil {
 		return nil // the client has gone
 	}
+	again := time.NewTicker(monitorAgain)
+	defer again.Stop()
 	for {
 		select {
+		case <-again.C:
+			if n.agent.Authorize(req) != nil {
+				return nil
+			}
 		case <-r.Context().Done():
 			return nil
 		case <-tee.stopped:
