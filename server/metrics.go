@@ -47,6 +47,7 @@ func (s *Server) Measure(to *metrics.Scrape) {
 	to.Gauge("rpc.queries_blocking", float64(s.figures.blocking.Load()))
 	to.Gauge("session_ttl.active", float64(s.ttl.active()))
 	to.Sample("leader.reconcile", &s.figures.reconcile)
+	s.measureCopies(to, leads)
 	if h := s.steady.latest(); h != nil && leads == 1 {
 		healthy := 0.0
 		if h.Healthy {

@@ -38,6 +38,7 @@ type Cache struct {
 	flights singleflight.Group
 	mu      sync.Mutex
 	known   map[key]*entry
+	away    time.Time // until when those who cannot be asked are not waited for, where there is an old answer
 }
 
 type key [sha256.Size]byte
@@ -46,12 +47,14 @@ type key [sha256.Size]byte
 type entry struct {
 	holder acl.Authorizer // nil: nobody has the token
 	until  time.Time      // when the token ends; zero: never
-	asked  time.Time
+	asked  time.Time      // or earlier: as old as what was told
 }
 
 const (
 	maxEntries = 1 << 16
 	askWait    = 10 * time.Second
+	tooLong    = 200 * time.Millisecond  // to make everybody wait while nobody can be asked
+	awayFor    = askWait + 5*time.Second // longer than it takes to find out that they are still away
 )
 
 // New makes a cache whose answers are believed for ttl.
@@ -60,20 +63,29 @@ func New(ask Ask, sets *acl.Sets, ttl time.Duration, down DownPolicy) *Cache {
 }
 
 // Resolve implements acl.Resolver.
-func (c *Cache) Resolve(secret string) (acl.Authorizer, error) {
+func (c *Cache) Resolve(secret string) (acl.Authorizer, error) { return c.ResolveKnown(secret, nil) }
+
+// ResolveKnown is Resolve for those who know something themselves, which is given
+// where an old answer is: the newer one of both. nil: they know nothing.
+func (c *Cache) ResolveKnown(secret string, known *acl.Dated) (acl.Authorizer, error) {
 	if secret == "" {
 		secret = api.AnonymousSecret
 	}
 	k, now := key(sha256.Sum256([]byte(secret))), time.Now()
 	c.mu.Lock()
-	e := c.known[k]
+	e, away := c.known[k], now.Before(c.away)
 	c.mu.Unlock()
 	if e != nil && now.Sub(e.asked) < c.ttl {
 		return e.answer(now)
 	}
-	if e != nil && c.down == AsyncCache {
+	last := e
+	if known != nil && known.Holder != nil && (e == nil || e.asked.Before(known.AsOf)) {
+		last = &entry{holder: known.Holder}
+	}
+	old := last != nil && (c.down == AsyncCache || c.down == ExtendCache && away)
+	if old {
 		c.flights.DoChan(string(k[:]), func() (any, error) { return c.renew(k, secret) })
-		return e.answer(now)
+		return last.answer(now)
 	}
 	found, err, _ := c.flights.Do(string(k[:]), func() (any, error) { return c.renew(k, secret) })
 	switch {
@@ -81,8 +93,8 @@ func (c *Cache) Resolve(secret string) (acl.Authorizer, error) {
 		return found.(*entry).answer(now)
 	case c.down == Allow:
 		return acl.AllowAll{}, nil
-	case c.down != Deny && e != nil:
-		return e.answer(now)
+	case c.down != Deny && last != nil:
+		return last.answer(now)
 	}
 	return acl.DenyAll{}, nil
 }
@@ -100,6 +112,7 @@ func (c *Cache) renew(k key, secret string) (*entry, error) {
 	defer cancel()
 	e := &entry{asked: time.Now()}
 	id, err := c.ask(ctx, secret)
+	c.note(err, time.Since(e.asked))
 	switch known := api.KindOf(err); {
 	case err != nil && known == api.Denied:
 	case err != nil && known == api.Disabled:
@@ -112,7 +125,7 @@ func (c *Cache) renew(k key, secret string) (*entry, error) {
 		if e.holder, err = c.sets.Holder(id); err != nil {
 			return nil, err
 		}
-		e.until = id.Expires
+		e.until, e.asked = id.Expires, e.asked.Add(-max(id.Age, 0))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,4 +134,14 @@ func (c *Cache) renew(k key, secret string) (*entry, error) {
 	}
 	c.known[k] = e
 	return e, nil
+}
+
+// note remembers whether somebody could be asked, if it took long to find out.
+func (c *Cache) note(err error, took time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away = time.Time{}
+	if err != nil && took >= tooLong && api.KindOf(err) != api.Denied && api.KindOf(err) != api.Disabled {
+		c.away = time.Now().Add(awayFor)
+	}
 }
