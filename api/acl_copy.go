@@ -42,32 +42,35 @@ type ACLDigest struct {
 	Waited time.Duration
 }
 
-// ACLRowsArgs asks for the rows of some buckets, a page at a time.
-type ACLRowsArgs struct {
+// ACLMarksArgs asks for the marks of the rows of some buckets, a page at a time.
+type ACLMarksArgs struct {
 	Kind    CopyKind
 	Buckets []byte // the numbers of those that are wanted
-	After   string // the ID of the last row of the page before; empty: from the first
+	After   string // the last ID of the page before; empty: from the first
 }
 
-// ACLRows are rows in the order of their IDs, as they are kept.
+// ACLMarks are rows in the order of their IDs, without what they say.
+type ACLMarks struct {
+	IDs   []string
+	Marks []byte // 8 for each ID, which differ when the rows do
+	More  bool   // there are more after the last one
+}
+
+// ACLRowsArgs asks for rows by ID.
+type ACLRowsArgs struct {
+	Kind CopyKind
+	IDs  []string
+}
+
+// ACLRows are rows as they are kept, in the order in which they were asked for.
+// Those that are not there are left out.
 type ACLRows struct {
 	Policies []ACLPolicy `json:",omitempty"`
 	Roles    []ACLRole   `json:",omitempty"`
 	Tokens   []ACLToken  `json:",omitempty"` // with their secrets
-	More     bool        // there are more after the last one
-}
-
-// Last is the ID of the last row; empty when there is none.
-func (r *ACLRows) Last() string {
-	switch {
-	case len(r.Tokens) > 0:
-		return r.Tokens[len(r.Tokens)-1].AccessorID
-	case len(r.Roles) > 0:
-		return r.Roles[len(r.Roles)-1].ID
-	case len(r.Policies) > 0:
-		return r.Policies[len(r.Policies)-1].ID
-	}
-	return ""
+	// Taken is how many of the IDs were looked for: all, or as many as fit into an
+	// answer.
+	Taken int
 }
 
 // copying is the permission to copy: secrets are for those alone who could
@@ -84,6 +87,8 @@ func copying(secrets bool) acl.Need {
 var (
 	ACLDigestGet = Inner[ACLDigestArgs, *ACLDigest]("acl.copy-digest", "Sums up what there is to copy.",
 		Needs(func(q *ACLDigestArgs) acl.Need { return copying(q.Tokens) }))
+	ACLMarksGet = Inner[ACLMarksArgs, *ACLMarks]("acl.copy-marks", "Tells which rows there are to copy.",
+		Needs(func(q *ACLMarksArgs) acl.Need { return copying(q.Kind == CopiedTokens) }))
 	ACLRowsGet = Inner[ACLRowsArgs, *ACLRows]("acl.copy-rows", "Gives rows to copy.",
 		Needs(func(q *ACLRowsArgs) acl.Need { return copying(q.Kind == CopiedTokens) }))
 )

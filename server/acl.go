@@ -21,6 +21,7 @@ func (s *Server) aclVerbs() []binding {
 		bare(api.ACLReplication, s.aclReplication),
 		bare(api.ACLIdentify, s.aclIdentify),
 		led(api.ACLDigestGet, s.copyDigest),
+		led(api.ACLMarksGet, s.copyMarks),
 		led(api.ACLRowsGet, s.copyRows),
 		put(api.ACLTokenCreate, s.tokenCreate),
 		get(api.ACLTokenRead, s.tokenRead),

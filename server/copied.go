@@ -219,7 +219,7 @@ func (s *Server) aclHome(ctx context.Context, req *api.Request) (home, error) {
 		return atPrimary
 	}
 	switch req.Op {
-	case api.ACLIdentify.Op, api.ACLReplication.Op, api.ACLDigestGet.Op, api.ACLRowsGet.Op, api.ACLAuthorize.Op,
+	case api.ACLIdentify.Op, api.ACLReplication.Op, api.ACLDigestGet.Op, api.ACLMarksGet.Op, api.ACLRowsGet.Op, api.ACLAuthorize.Op,
 		api.ACLTemplates.Op, api.ACLTemplateRead.Op, api.ACLTemplatePreview.Op, api.ACLTranslate.Op:
 		return here, nil
 	case api.ACLPolicies.Op, api.ACLPolicyRead.Op, api.ACLPolicyReadName.Op, api.ACLRoles.Op, api.ACLRoleRead.Op, api.ACLRoleReadName.Op:

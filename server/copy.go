@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"curia/acl"
@@ -14,13 +15,15 @@ import (
 
 // Bounds of copying.
 const (
-	copyPage     = 256 << 10              // bytes of rows that are asked for, and proposed, at once
+	copyPage     = 256 << 10              // bytes of rows in an answer, and in an entry of the log
+	copyIDs      = 1000                   // rows that are asked for, or deleted, at once
+	copyMarks    = 10000                  // marks in an answer
 	copyAnswer   = 10 * time.Second       // for an answer that is not held back
 	copyHold     = 5 * time.Second        // for which the primary holds back an answer, at most
 	copyHoldMin  = 50 * time.Millisecond  // however short the time is for which copies are believed
 	copyRest     = 50 * time.Millisecond  // between two rounds
 	copyRestMax  = time.Second            // after one that took long
-	copyRestOf   = 10                     // a round rests for so many times as long as it took
+	copyRestOf   = 5                      // a round rests for so many times as long as it took
 	copyRetry    = 500 * time.Millisecond // after the first failure; twice as long after each that follows
 	copyRetryMax = 15 * time.Second
 	copyLook     = time.Second // for a token to copy with
@@ -162,30 +165,58 @@ func differing(own, there []byte) ([]byte, error) {
 	return out, nil
 }
 
-// fetch copies the rows of some buckets, a page at a time.
+// fetch copies the rows of some buckets that differ, a page at a time.
 func (c *copying) fetch(ctx context.Context, kind api.CopyKind, buckets []byte) error {
-	q := api.ACLRowsArgs{Kind: kind, Buckets: buckets}
+	q := api.ACLMarksArgs{Kind: kind, Buckets: buckets}
 	for {
-		page, err := askCopy(ctx, c, api.ACLRowsGet, q)
+		page, err := askCopy(ctx, c, api.ACLMarksGet, q)
 		if err != nil {
 			return err
 		}
-		if page.More && page.Last() <= q.After {
+		if len(page.Marks) != 8*len(page.IDs) || page.More && len(page.IDs) == 0 {
 			return errOddCopy
 		}
-		if cmd := c.store.View().ACLCopyOf(&q, page); cmd != nil {
-			n, err := c.replica.Propose(ctx, cmd)
-			if err != nil {
+		changed, gone := c.store.View().ACLDiffer(&q, page)
+		for batch := range slices.Chunk(gone, copyIDs) {
+			if err := c.write(ctx, &state.ACLCopy{Kind: kind, Delete: batch}); err != nil {
 				return err
 			}
-			refused, _ := n.(int)
-			c.refused += refused
+		}
+		for batch := range slices.Chunk(changed, copyIDs) {
+			if err := c.fetchRows(ctx, kind, batch); err != nil {
+				return err
+			}
 		}
 		if !page.More {
 			return nil
 		}
-		q.After = page.Last()
+		q.After = page.IDs[len(page.IDs)-1]
 	}
+}
+
+// fetchRows copies rows by ID.
+func (c *copying) fetchRows(ctx context.Context, kind api.CopyKind, ids []string) error {
+	for len(ids) > 0 {
+		rows, err := askCopy(ctx, c, api.ACLRowsGet, api.ACLRowsArgs{Kind: kind, IDs: ids})
+		if err != nil {
+			return err
+		}
+		if rows.Taken <= 0 || rows.Taken > len(ids) {
+			return errOddCopy
+		}
+		ids = ids[rows.Taken:]
+		if err := c.write(ctx, &state.ACLCopy{Policies: rows.Policies, Roles: rows.Roles, Tokens: rows.Tokens}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *copying) write(ctx context.Context, cmd *state.ACLCopy) error {
+	n, err := c.replica.Propose(ctx, cmd)
+	refused, _ := n.(int)
+	c.refused += refused
+	return err
 }
 
 // worked notes that a round has worked.
@@ -270,13 +301,18 @@ func (s *Server) copyDigest(ctx context.Context, _ acl.Authorizer, q *api.ACLDig
 	return d, nil
 }
 
+// copyMarks tells a server of another datacenter which rows there are.
+func (s *Server) copyMarks(_ context.Context, _ acl.Authorizer, q *api.ACLMarksArgs) (*api.ACLMarks, error) {
+	if err := s.mayBeCopied(); err != nil {
+		return nil, err
+	}
+	return s.store.View().ACLMarks(q, copyMarks), nil
+}
+
 // copyRows gives a server of another datacenter rows to copy.
 func (s *Server) copyRows(_ context.Context, _ acl.Authorizer, q *api.ACLRowsArgs) (*api.ACLRows, error) {
 	if err := s.mayBeCopied(); err != nil {
 		return nil, err
-	}
-	if q.Kind >= api.CopyKinds {
-		return nil, api.Errorf(api.Invalid, "rows of the kind %d are unknown here: this server is of another version", q.Kind)
 	}
 	return s.store.View().ACLRows(q, copyPage), nil
 }

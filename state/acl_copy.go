@@ -133,115 +133,110 @@ func (v *View) ACLSums(tokens CopyTokens) (out [api.CopyKinds][]byte) {
 	return out
 }
 
-// Rough sizes of what rows have beside their texts, in bytes.
-const rowSize = 300
-
-// ACLRows gives a page of rows of some buckets: of the size, or of one row. Local
-// tokens are not among them. It watches nothing.
-func (v *View) ACLRows(q *api.ACLRowsArgs, size int) *api.ACLRows {
-	wanted := bucketSet(q.Buckets)
-	page := &api.ACLRows{}
-	// room takes a row in; it reports whether the walk goes on.
-	room := func(id string, texts int, take func()) bool {
-		if id <= q.After || !wanted[bucketOf(id)] {
-			return true
-		}
-		if size <= 0 {
+// ACLMarks gives a page of the marks of rows in some buckets, of so many at most.
+// Local tokens are not among them. It watches nothing.
+func (v *View) ACLMarks(q *api.ACLMarksArgs, most int) *api.ACLMarks {
+	page := &api.ACLMarks{}
+	v.marks(q, func(id string, mark uint64) bool {
+		if len(page.IDs) >= most {
 			page.More = true
 			return false
 		}
-		size -= rowSize + texts
-		take()
+		page.IDs = append(page.IDs, id)
+		page.Marks = binary.BigEndian.AppendUint64(page.Marks, mark)
 		return true
+	})
+	return page
+}
+
+// ACLDiffer holds rows against a page of the primary's marks: it gives the IDs of
+// those to copy, and of those to delete. It watches nothing.
+func (v *View) ACLDiffer(q *api.ACLMarksArgs, page *api.ACLMarks) (changed, gone []string) {
+	there := page.IDs
+	marks := page.Marks
+	next := func() {
+		there, marks = there[1:], marks[8:]
 	}
+	v.marks(q, func(id string, mark uint64) bool {
+		for len(there) > 0 && there[0] < id {
+			changed = append(changed, there[0])
+			next()
+		}
+		switch {
+		case len(there) == 0:
+			if page.More {
+				return false // the next page tells of it
+			}
+			gone = append(gone, id)
+		case there[0] > id:
+			gone = append(gone, id)
+		default:
+			if binary.BigEndian.Uint64(marks) != mark {
+				changed = append(changed, id)
+			}
+			next()
+		}
+		return true
+	})
+	return append(changed, there...), gone
+}
+
+// marks calls f for rows of some buckets in the order of their IDs, until it
+// returns false.
+func (v *View) marks(q *api.ACLMarksArgs, f func(id string, mark uint64) bool) {
+	var wanted [api.CopyBuckets]bool
+	for _, b := range q.Buckets {
+		wanted[b] = true
+	}
+	skip := func(id string) bool { return id <= q.After || !wanted[bucketOf(id)] }
 	switch q.Kind {
 	case api.CopiedPolicies:
-		aclPolicies.prefix(v, aclPolicies.id, nil, func(p *api.ACLPolicy) bool {
-			return room(p.ID, len(p.Rules)+len(p.Description), func() { page.Policies = append(page.Policies, *p) })
-		})
+		aclPolicies.prefix(v, aclPolicies.id, nil, func(p *api.ACLPolicy) bool { return skip(p.ID) || f(p.ID, policyMark(p)) })
 	case api.CopiedRoles:
-		aclRoles.prefix(v, aclRoles.id, nil, func(r *api.ACLRole) bool {
-			return room(r.ID, len(r.Description)+grantsSize(&r.ACLGrants), func() { page.Roles = append(page.Roles, *r) })
-		})
+		aclRoles.prefix(v, aclRoles.id, nil, func(r *api.ACLRole) bool { return skip(r.ID) || f(r.ID, roleMark(r)) })
 	case api.CopiedTokens:
 		aclTokens.prefix(v, aclTokens.id, nil, func(t *api.ACLToken) bool {
-			return t.Local || room(t.AccessorID, len(t.Rules)+len(t.Description)+grantsSize(&t.ACLGrants), func() { page.Tokens = append(page.Tokens, *t) })
+			return t.Local || skip(t.AccessorID) || f(t.AccessorID, tokenMark(t))
 		})
+	}
+}
+
+// ACLRows gives rows by ID, up to a size in bytes, and at least one. Local tokens
+// are not given. It watches nothing.
+func (v *View) ACLRows(q *api.ACLRowsArgs, size int) *api.ACLRows {
+	page := &api.ACLRows{}
+	for _, id := range q.IDs {
+		if size <= 0 {
+			break
+		}
+		page.Taken++
+		switch q.Kind {
+		case api.CopiedPolicies:
+			if p := aclPolicies.get(v, []byte(id)); p != nil {
+				page.Policies = append(page.Policies, *p)
+				size -= rowSize + len(p.Rules) + len(p.Description)
+			}
+		case api.CopiedRoles:
+			if r := aclRoles.get(v, []byte(id)); r != nil {
+				page.Roles = append(page.Roles, *r)
+				size -= rowSize + len(r.Description) + grantsSize(&r.ACLGrants)
+			}
+		case api.CopiedTokens:
+			if t := aclTokens.get(v, []byte(id)); t != nil && !t.Local {
+				page.Tokens = append(page.Tokens, *t)
+				size -= rowSize + len(t.Description) + len(t.Rules) + grantsSize(&t.ACLGrants)
+			}
+		}
 	}
 	return page
 }
 
+// rowSize is about the size of a row beside its texts, in bytes.
+const rowSize = 300
+
 // grantsSize is about the size of what is granted, in bytes.
 func grantsSize(g *api.ACLGrants) int {
 	return 100 * (len(g.Policies) + len(g.TemplatedPolicies) + len(g.ServiceIdentities) + len(g.NodeIdentities))
-}
-
-// ACLCopyOf gives the command that makes rows of this state what a page of the
-// primary's has; nil when they are. It watches nothing.
-func (v *View) ACLCopyOf(q *api.ACLRowsArgs, page *api.ACLRows) *ACLCopy {
-	c := &ACLCopy{Kind: q.Kind}
-	there := map[string]bool{}
-	for i := range page.Policies {
-		p := &page.Policies[i]
-		there[p.ID] = true
-		if old := aclPolicies.get(v, []byte(p.ID)); old == nil || policyMark(old) != policyMark(p) {
-			c.Policies = append(c.Policies, *p)
-		}
-	}
-	for i := range page.Roles {
-		r := &page.Roles[i]
-		there[r.ID] = true
-		if old := aclRoles.get(v, []byte(r.ID)); old == nil || roleMark(old) != roleMark(r) {
-			c.Roles = append(c.Roles, *r)
-		}
-	}
-	for i := range page.Tokens {
-		t := &page.Tokens[i]
-		there[t.AccessorID] = true
-		if old := aclTokens.get(v, []byte(t.AccessorID)); old == nil || tokenMark(old) != tokenMark(t) {
-			c.Tokens = append(c.Tokens, *t)
-		}
-	}
-	last := ""
-	if page.More {
-		last = page.Last()
-	}
-	v.copies(q, last, func(id string) {
-		if !there[id] {
-			c.Delete = append(c.Delete, id)
-		}
-	})
-	if len(c.Policies)+len(c.Roles)+len(c.Tokens)+len(c.Delete) == 0 {
-		return nil
-	}
-	return c
-}
-
-// copies calls f for the IDs of rows that are copies, in the buckets and after the
-// row of the question, up to a last one; an empty last is behind all.
-func (v *View) copies(q *api.ACLRowsArgs, last string, f func(id string)) {
-	wanted := bucketSet(q.Buckets)
-	visit := func(id string) bool {
-		if id > q.After && (last == "" || id <= last) && wanted[bucketOf(id)] {
-			f(id)
-		}
-		return last == "" || id <= last
-	}
-	switch q.Kind {
-	case api.CopiedPolicies:
-		aclPolicies.prefix(v, aclPolicies.id, nil, func(p *api.ACLPolicy) bool { return visit(p.ID) })
-	case api.CopiedRoles:
-		aclRoles.prefix(v, aclRoles.id, nil, func(r *api.ACLRole) bool { return visit(r.ID) })
-	case api.CopiedTokens:
-		aclTokens.prefix(v, aclTokens.id, nil, func(t *api.ACLToken) bool { return t.Local || visit(t.AccessorID) })
-	}
-}
-
-func bucketSet(buckets []byte) (set [api.CopyBuckets]bool) {
-	for _, b := range buckets {
-		set[b] = true
-	}
-	return set
 }
 
 // ACLCopy writes copies of the primary's rows, and deletes those that it has no

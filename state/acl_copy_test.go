@@ -130,25 +130,37 @@ func copyAll(t *testing.T, from *Store, to *stage, page int) {
 				buckets = append(buckets, byte(i))
 			}
 		}
-		q := &api.ACLRowsArgs{Kind: kind, Buckets: buckets}
+		q := &api.ACLMarksArgs{Kind: kind, Buckets: buckets}
 		for more := len(buckets) > 0; more; {
-			rows := from.View().ACLRows(q, max(page, 1))
-			if c := to.store.View().ACLCopyOf(q, rows); c != nil {
-				b, err := Encode(c, to.now)
-				if err != nil {
-					t.Fatal(err)
-				}
-				to.index++
-				e, err := Decode(b, to.index)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if o := to.store.Apply([]Entry{e})[0]; o.Err != nil || o.Value != 0 {
-					t.Fatalf("copy %+v: got %+v", c, o)
-				}
+			marks := from.View().ACLMarks(q, 1+page/100)
+			changed, gone := to.store.View().ACLDiffer(q, marks)
+			to.copy(t, &ACLCopy{Kind: kind, Delete: gone})
+			for len(changed) > 0 {
+				rows := from.View().ACLRows(&api.ACLRowsArgs{Kind: kind, IDs: changed}, max(page, 1))
+				to.copy(t, &ACLCopy{Policies: rows.Policies, Roles: rows.Roles, Tokens: rows.Tokens})
+				changed = changed[rows.Taken:]
 			}
-			q.After, more = rows.Last(), rows.More
+			if more = marks.More; more {
+				q.After = marks.IDs[len(marks.IDs)-1]
+			}
 		}
+	}
+}
+
+// copy writes copies, the way of the log.
+func (s *stage) copy(t *testing.T, c *ACLCopy) {
+	t.Helper()
+	b, err := Encode(c, s.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.index++
+	e, err := Decode(b, s.index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := s.store.Apply([]Entry{e})[0]; o.Err != nil || o.Value != 0 {
+		t.Fatalf("copy %+v: got %+v", c, o)
 	}
 }
 
@@ -161,7 +173,8 @@ func copiesOf(s *Store) *api.ACLRows {
 	}
 	v := s.View()
 	for kind := range api.CopyKind(api.CopyKinds) {
-		rows := v.ACLRows(&api.ACLRowsArgs{Kind: kind, Buckets: every}, 1<<30)
+		marks := v.ACLMarks(&api.ACLMarksArgs{Kind: kind, Buckets: every}, 1<<30)
+		rows := v.ACLRows(&api.ACLRowsArgs{Kind: kind, IDs: marks.IDs}, 1<<30)
 		all.Policies = append(all.Policies, rows.Policies...)
 		all.Roles = append(all.Roles, rows.Roles...)
 		all.Tokens = append(all.Tokens, rows.Tokens...)

@@ -119,7 +119,7 @@ func (f *filler) table(v reflect.Value) {
 
 // verbs are all that the wire may carry.
 func verbs() []*api.Op {
-	return append(api.Ops(), api.LeaderIndex.Op, api.ServerStatus.Op, api.ACLIdentify.Op, api.ACLDigestGet.Op, api.ACLRowsGet.Op)
+	return append(api.Ops(), api.LeaderIndex.Op, api.ServerStatus.Op, api.ACLIdentify.Op, api.ACLDigestGet.Op, api.ACLMarksGet.Op, api.ACLRowsGet.Op)
 }
 
 // exact compares all fields, also those that nobody sees.
