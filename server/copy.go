@@ -149,7 +149,7 @@ func askCopy[Q, R any](ctx context.Context, c *copying, verb api.Verb[Q, *R], ar
 }
 
 // errOddCopy is the answer of a primary that sums up in another way.
-var errOddCopy = errors.New("the primary answers what this version does not understand: let all servers have the same version")
+var errOddCopy = &api.Error{Kind: api.Invalid, Msg: "the primary answers what this version does not understand"}
 
 // differing gives the numbers of the buckets whose sums are not the same.
 func differing(own, there []byte) ([]byte, error) {
@@ -263,6 +263,8 @@ func copyRemedy(err error, tokens bool) string {
 		return "enable ACLs in the primary datacenter"
 	case api.Rejected:
 		return "set primary_datacenter alike on all servers of all datacenters"
+	case api.Invalid:
+		return "let the servers of all datacenters have the same version"
 	}
 	return "let the servers of the primary datacenter run, and be reached over the WAN"
 }

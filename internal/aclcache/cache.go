@@ -75,12 +75,17 @@ func (c *Cache) ResolveKnown(secret string, known *acl.Dated) (acl.Authorizer, e
 	c.mu.Lock()
 	e, away := c.known[k], now.Before(c.away)
 	c.mu.Unlock()
-	if e != nil && now.Sub(e.asked) < c.ttl {
-		return e.answer(now)
-	}
 	last := e
-	if known != nil && known.Holder != nil && (e == nil || e.asked.Before(known.AsOf)) {
-		last = &entry{holder: known.Holder}
+	if known != nil && (e == nil || e.asked.Before(known.AsOf)) {
+		if last = nil; known.Holder != nil {
+			last = &entry{holder: known.Holder}
+		}
+	}
+	// What is newer and knows no such token does not say no by itself: it may be too
+	// new for that.
+	revoked := e != nil && e.holder != nil && last == nil
+	if e != nil && !revoked && now.Sub(e.asked) < c.ttl {
+		return e.answer(now)
 	}
 	old := last != nil && (c.down == AsyncCache || c.down == ExtendCache && away)
 	if old {
