@@ -45,7 +45,7 @@ func (c *CopyConfig) wanted() bool { return c.Tokens || c.token() != "" }
 // concurrent use.
 type copies struct {
 	hits atomic.Uint64 // tokens that the copies resolved
-	away atomic.Int64  // until when the primary is not asked again where the copies may answer, in nanoseconds since 1970
+	away atomic.Int64  // see mayAsk
 
 	mu      sync.Mutex
 	status  api.ACLReplicationStatus // while this server leads
@@ -55,7 +55,14 @@ type copies struct {
 }
 
 // awayFor is how long the primary is left alone that could not be asked.
-const awayFor = 2 * time.Second
+const awayFor = 5 * time.Second
+
+// mayAsk reports whether to ask the primary where old copies could answer. After
+// it could not be asked, one asker finds out now and then, and no other waits.
+func (c *copies) mayAsk() bool {
+	until, now := c.away.Load(), time.Now()
+	return until == 0 || now.UnixNano() >= until && c.away.CompareAndSwap(until, now.Add(awayFor).UnixNano())
+}
 
 // digest sums up the ACLs of a view, once for each version.
 func (c *copies) digest(v *state.View, tokens state.CopyTokens) [api.CopyKinds][]byte {
@@ -153,11 +160,12 @@ func (s *Server) identifyCopied(ctx context.Context, q *api.IdentifyArgs) (*acl.
 	case !s.cfg.ACL.Copy.Extend:
 		return s.askPrimary(ctx, q)
 	}
-	if time.Now().UnixNano() >= s.resolver.copies.away.Load() {
+	if s.resolver.copies.mayAsk() {
 		asking, cancel := context.WithTimeout(ctx, elsewhereWait)
 		defer cancel()
 		told, err := s.askPrimary(asking, q)
 		if err == nil || !unreachable(err) {
+			s.resolver.copies.away.Store(0)
 			return told, err
 		}
 		s.resolver.copies.away.Store(time.Now().Add(awayFor).UnixNano())

@@ -53,6 +53,7 @@ type entry struct {
 const (
 	maxEntries = 1 << 16
 	askWait    = 10 * time.Second
+	lastWait   = 3 * time.Second         // for an answer in place of an old one
 	tooLong    = 200 * time.Millisecond  // to make everybody wait while nobody can be asked
 	awayFor    = askWait + 5*time.Second // longer than it takes to find out that they are still away
 )
@@ -87,15 +88,26 @@ func (c *Cache) ResolveKnown(secret string, known *acl.Dated) (acl.Authorizer, e
 	if e != nil && !revoked && now.Sub(e.asked) < c.ttl {
 		return e.answer(now)
 	}
-	old := last != nil && (c.down == AsyncCache || c.down == ExtendCache && away)
-	if old {
-		c.flights.DoChan(string(k[:]), func() (any, error) { return c.renew(k, secret) })
+	told := c.flights.DoChan(string(k[:]), func() (any, error) { return c.renew(k, secret) })
+	if last != nil && (c.down == AsyncCache || c.down == ExtendCache && away) {
 		return last.answer(now)
 	}
-	found, err, _ := c.flights.Do(string(k[:]), func() (any, error) { return c.renew(k, secret) })
+	var late <-chan time.Time
+	if last != nil && c.down == ExtendCache {
+		timer := time.NewTimer(lastWait)
+		defer timer.Stop()
+		late = timer.C
+	}
+	var found singleflight.Result
+	select {
+	case found = <-told:
+	case <-late:
+		c.setAway()
+		return last.answer(now)
+	}
 	switch {
-	case err == nil:
-		return found.(*entry).answer(now)
+	case found.Err == nil:
+		return found.Val.(*entry).answer(now)
 	case c.down == Allow:
 		return acl.AllowAll{}, nil
 	case c.down != Deny && last != nil:
@@ -143,10 +155,20 @@ func (c *Cache) renew(k key, secret string) (*entry, error) {
 
 // note remembers whether somebody could be asked, if it took long to find out.
 func (c *Cache) note(err error, took time.Duration) {
+	if err != nil && api.KindOf(err) != api.Denied && api.KindOf(err) != api.Disabled {
+		if took >= tooLong {
+			c.setAway()
+		}
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.away = time.Time{}
-	if err != nil && took >= tooLong && api.KindOf(err) != api.Denied && api.KindOf(err) != api.Disabled {
-		c.away = time.Now().Add(awayFor)
-	}
+}
+
+// setAway lets nobody wait for an answer for a while who has an old one.
+func (c *Cache) setAway() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away = time.Now().Add(awayFor)
 }
