@@ -340,14 +340,17 @@ func (s *Server) errNotPrimary() error {
 }
 
 // ownWriteWait bounds how long a write that the primary has carried out is waited
-// for here.
-const ownWriteWait = 3 * time.Second
+// for here, and ownWriteAge how old copies may be for that.
+const (
+	ownWriteWait = 3 * time.Second
+	ownWriteAge  = 15 * time.Second
+)
 
 // awaitCopies waits until the copies have what the primary has now, so that who
-// wrote it reads it here. It does so while the copies are new only.
+// wrote it reads it here. It does not wait for copies that have long been old.
 func (s *Server) awaitCopies(ctx context.Context, token string) {
 	c := s.copied()
-	if !s.believes(c) {
+	if !s.believes(c) && (c == nil || ageOf(c) > ownWriteAge) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, ownWriteWait)

@@ -141,15 +141,21 @@ func pair(t *testing.T, down aclcache.DownPolicy, tokens bool, token string) *tw
 // settle waits until the copies are new.
 func (d *two) settle() {
 	d.t.Helper()
-	began := time.Now()
-	for time.Since(began) < time.Minute {
-		if c := d.to.Store.View().ACLCopied(); c != nil && c.At.After(began) {
+	began, deadline := time.Now(), time.After(time.Minute)
+	for {
+		v := d.to.Store.View()
+		if c := v.ACLCopied(); c != nil && c.At.After(began) {
 			synctest.Wait()
 			return
 		}
-		time.Sleep(100 * time.Millisecond)
+		w := v.Watch()
+		select {
+		case <-w.Changed[0]:
+		case <-w.Replaced:
+		case <-deadline:
+			d.t.Fatalf("nothing was copied in a minute\n%s", d.to.Log)
+		}
 	}
-	d.t.Fatalf("nothing was copied in a minute\n%s", d.to.Log)
 }
 
 // client is a client agent of a datacenter, as far as tokens go.

@@ -2,8 +2,8 @@
 //
 // Owns. The pipeline (forward, authorise, consistency, view, wait, filter),
 // written once in pipeline.go; one small file per noun that binds verbs to
-// functions; results shared by identical queries; the duties of the leader, copies of another
-// datacenter's ACLs among them.
+// functions; results shared by identical queries; the duties of the leader, copying
+// another datacenter's ACLs among them.
 //
 // Never. It knows no HTTP, DNS or command line.
 //
