@@ -64,6 +64,17 @@ func (c *copies) mayAsk() bool {
 	return until == 0 || now.UnixNano() >= until && c.away.CompareAndSwap(until, now.Add(awayFor).UnixNano())
 }
 
+// heard notes how the primary answered who mayAsk, and reports whether it could
+// not be asked.
+func (c *copies) heard(err error) (away bool) {
+	if err == nil || !unreachable(err) {
+		c.away.Store(0)
+		return false
+	}
+	c.away.Store(time.Now().Add(awayFor).UnixNano())
+	return true
+}
+
 // digest sums up the ACLs of a view, once for each version.
 func (c *copies) digest(v *state.View, tokens state.CopyTokens) [api.CopyKinds][]byte {
 	c.mu.Lock()
@@ -164,11 +175,9 @@ func (s *Server) identifyCopied(ctx context.Context, q *api.IdentifyArgs) (*acl.
 		asking, cancel := context.WithTimeout(ctx, elsewhereWait)
 		defer cancel()
 		told, err := s.askPrimary(asking, q)
-		if err == nil || !unreachable(err) {
-			s.resolver.copies.away.Store(0)
+		if !s.resolver.copies.heard(err) {
 			return told, err
 		}
-		s.resolver.copies.away.Store(time.Now().Add(awayFor).UnixNano())
 	}
 	s.resolver.copies.hits.Add(1)
 	id.Age = ageOf(c)
@@ -293,7 +302,7 @@ func (s *Server) callACL(ctx context.Context, req *api.Request) (own *api.Reques
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case where == here:
+	case where == here || where == primaryFirst && !s.resolver.copies.mayAsk():
 		return s.restarted(req), nil, nil
 	}
 	there := *req
@@ -314,10 +323,10 @@ func (s *Server) callACL(ctx context.Context, req *api.Request) (own *api.Reques
 		asking = bounded
 	}
 	resp, err = peers.Call(asking, &there)
-	switch {
-	case err != nil && where == primaryFirst && unreachable(err) && ctx.Err() == nil:
+	if where == primaryFirst && ctx.Err() == nil && s.resolver.copies.heard(err) {
 		return s.restarted(req), nil, nil
-	case err == nil && req.Op.Kind == api.KindWrite:
+	}
+	if err == nil && req.Op.Kind == api.KindWrite {
 		s.awaitCopies(ctx, req.Token)
 	}
 	return nil, resp, err
