@@ -359,6 +359,10 @@ const (
 // wrote it reads it here. It does not wait for copies that have long been old.
 func (s *Server) awaitCopies(ctx context.Context, token string) {
 	c := s.copied()
+	if !s.believes(c) {
+		s.catchUp(ctx) // the leader may have newer ones
+		c = s.copied()
+	}
 	if !s.believes(c) && (c == nil || ageOf(c) > ownWriteAge) {
 		return
 	}
