@@ -22,6 +22,15 @@ type Identity struct {
 	Policies []Text
 	// Expires is when the token ends; zero: never.
 	Expires time.Time
+	// Age is how old the knowledge of all this was when it was told: it is believed
+	// for so much less.
+	Age time.Duration
+}
+
+// Dated is what somebody knew about the holder of a token.
+type Dated struct {
+	Holder Authorizer // nil: nobody has it
+	AsOf   time.Time
 }
 
 // Sets compiles policies, and remembers what it compiled: holders with the same

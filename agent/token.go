@@ -25,7 +25,7 @@ type Tokens struct {
 	Default           string // of requests, services and checks that bring none
 	Agent             string // of the agent's own work; Default unless set
 	AgentRecovery     string // known to this agent alone, even without servers
-	Replication       string
+	Replication       string // of copying ACLs from the primary datacenter
 	ConfigFileService string // of services and checks from files; Default unless set
 	DNS               string // of DNS questions; Default unless set
 }
@@ -125,6 +125,10 @@ func (a *Agent) SetTokens(t Tokens) {
 
 // DNSToken is what DNS questions are asked with.
 func (a *Agent) DNSToken() string { return a.tokens.get("dns") }
+
+// ReplicationToken is what ACLs are copied with from the primary datacenter;
+// empty: there is none.
+func (a *Agent) ReplicationToken() string { return a.tokens.get("replication") }
 
 // WithDefaults fills in what a request leaves out: a node and a token.
 func (a *Agent) WithDefaults(req *api.Request) *api.Request {

@@ -40,6 +40,9 @@ type ACLID[T hasID] struct {
 	ID string `path:"id"`
 }
 
+// RowID is the ID.
+func (a *ACLID[T]) RowID() string { return a.ID }
+
 // Validate wants an ID.
 func (a *ACLID[T]) Validate() error {
 	if a.ID == "" {

@@ -15,6 +15,9 @@ type ACLCredentials struct {
 // ACLLoginArgs trade a token of somebody else against one of ours.
 type ACLLoginArgs struct {
 	Login ACLCredentials `body:"json"`
+	// From is the datacenter that passed the login on to the primary; filled in by
+	// its servers, empty: none did.
+	From string `json:"-"`
 }
 
 // SetToken implements AboutToken: who logs in has no token yet.

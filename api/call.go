@@ -53,6 +53,9 @@ type Request struct {
 	// Final requests are answered by the server that gets them, or not at all: they
 	// were passed on to it.
 	Final bool
+	// Passed requests were passed on by a datacenter that is not the primary, which
+	// this one is: they go no further.
+	Passed bool
 	// JSON says that the caller takes Response.Encoded in place of Value.
 	JSON bool
 }

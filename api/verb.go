@@ -94,8 +94,11 @@ var ops, inner []*Op
 
 // Inner declares a verb that agents ask servers, and that no face shows. A
 // server answers it from what it knows itself.
-func Inner[Q, R any](name, doc string) Verb[Q, R] {
+func Inner[Q, R any](name, doc string, opts ...Option[Q]) Verb[Q, R] {
 	op := &Op{Name: name, Kind: KindRead, Bare: true, Doc: doc, Args: reflect.TypeFor[Q](), Result: reflect.TypeFor[R]()}
+	for _, opt := range opts {
+		opt(op)
+	}
 	inner = append(inner, op)
 	return Verb[Q, R]{op}
 }

@@ -21,6 +21,9 @@ func (s *Server) aclVerbs() []binding {
 		put(api.ACLBootstrap, s.aclBootstrap),
 		bare(api.ACLReplication, s.aclReplication),
 		bare(api.ACLIdentify, s.aclIdentify),
+		led(api.ACLDigestGet, s.copyDigest),
+		led(api.ACLMarksGet, s.copyMarks),
+		led(api.ACLRowsGet, s.copyRows),
 		put(api.ACLTokenCreate, s.tokenCreate),
 		get(api.ACLTokenRead, s.tokenRead),
 		get(api.ACLTokenSelf, tokenSelf),
@@ -51,12 +54,12 @@ func (s *Server) aclVerbs() []binding {
 		bare(api.ACLTemplates, templateList),
 		bare(api.ACLTemplateRead, templateRead),
 		led(api.ACLTemplatePreview, templatePreview),
-		put(api.ACLAuthMethodCreate, authMethodCreate),
+		put(api.ACLAuthMethodCreate, s.authMethodCreate),
 		get(api.ACLAuthMethodRead, func(v *state.View, q *api.ACLName) (*api.ACLAuthMethod, error) {
 			return found(v.ACLAuthMethod(q.Name), "auth method")
 		}),
-		put(api.ACLAuthMethodUpdate, authMethodUpdate),
-		put(api.ACLAuthMethodDelete, authMethodDelete),
+		put(api.ACLAuthMethodUpdate, s.authMethodUpdate),
+		put(api.ACLAuthMethodDelete, s.authMethodDelete),
 		get(api.ACLAuthMethods, authMethodList),
 		put(api.ACLBindingRuleCreate, bindingRuleCreate),
 		get(api.ACLBindingRuleRead, func(v *state.View, q *api.ACLID[api.ACLBindingRule]) (*api.ACLBindingRule, error) {
@@ -128,21 +131,16 @@ func managementToken(secret, description string) api.ACLToken {
 	}
 }
 
-// aclReplication says that nothing is copied: this datacenter is the primary.
-func (s *Server) aclReplication(context.Context, *api.None) (*api.ACLReplicationStatus, error) {
-	status := &api.ACLReplicationStatus{SourceDatacenter: s.cfg.Datacenter}
-	if s.cfg.ACL != nil && s.cfg.ACL.PrimaryDatacenter != "" {
-		status.SourceDatacenter = s.cfg.ACL.PrimaryDatacenter
-	}
-	return status, nil
-}
-
 // tendACLs makes the tokens that are always there, and deletes those whose time
 // is over, until ctx ends.
 func (s *Server) tendACLs(ctx context.Context) error {
 	if s.cfg.ACL == nil {
 		<-ctx.Done()
 		return ctx.Err()
+	}
+	mine := func(t *api.ACLToken) bool { return true }
+	if s.secondary() {
+		mine = func(t *api.ACLToken) bool { return t.Local } // copies end where they were made
 	}
 	for _, cmd := range s.missingTokens(s.store.View()) {
 		if _, err := s.replica.Propose(ctx, cmd); err != nil && api.KindOf(err) != api.Invalid {
@@ -152,7 +150,7 @@ func (s *Server) tendACLs(ctx context.Context) error {
 	for {
 		v := s.store.View()
 		now := time.Now()
-		due, next := v.ACLExpired(now)
+		due, next := v.ACLExpired(now, mine)
 		if len(due) > 0 {
 			if _, err := s.replica.Propose(ctx, &state.ACLTokenDelete{Accessors: due}); err != nil {
 				s.log.Warn("cannot delete expired tokens, trying again", "err", err)
@@ -179,8 +177,11 @@ func (s *Server) tendACLs(ctx context.Context) error {
 }
 
 // missingTokens makes the anonymous token, and the management token that the
-// configuration names.
+// configuration names. Both are the primary's.
 func (s *Server) missingTokens(v *state.View) []state.Command {
+	if s.secondary() {
+		return nil
+	}
 	var cmds []state.Command
 	if v.ACLToken(acl.Anonymous) == nil {
 		cmds = append(cmds, &state.ACLTokenSet{Token: api.ACLToken{

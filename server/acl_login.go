@@ -27,6 +27,11 @@ func (s *Server) aclLogin(ctx context.Context, _ acl.Authorizer, q *api.ACLLogin
 	if method == nil {
 		return nil, state.NoAuthMethod(q.Login.AuthMethod)
 	}
+	local := method.TokenLocality != api.GlobalTokens || s.secondary()
+	if local && q.From != "" && q.From != s.cfg.Datacenter {
+		return nil, api.Errorf(api.Invalid, "the auth method %q gives tokens that hold in %s alone: log in there, give the method the TokenLocality %q, or set acl.enable_token_replication on the servers of %s and create a method there",
+			method.Name, s.cfg.Datacenter, api.GlobalTokens, q.From)
+	}
 	checked, err := bearer.Parse(method.Config)
 	if err != nil {
 		return nil, fmt.Errorf("log in with the auth method %q: Config: %w", method.Name, err)
@@ -41,7 +46,7 @@ func (s *Server) aclLogin(ctx context.Context, _ acl.Authorizer, q *api.ACLLogin
 	}
 	t := api.ACLToken{
 		AccessorID: uuid.NewString(), SecretID: uuid.NewString(), Description: "token created via login",
-		AuthMethod: method.Name, Local: method.TokenLocality != api.GlobalTokens, CreateTime: time.Now().UTC(),
+		AuthMethod: method.Name, Local: local, CreateTime: time.Now().UTC(),
 	}
 	if len(q.Login.Meta) > 0 {
 		meta, err := json.Marshal(q.Login.Meta)

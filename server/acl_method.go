@@ -31,22 +31,22 @@ var otherTypes = map[string]string{
 	"aws-iam":    `use the type "jwt" with the keys of something that signs tokens`,
 }
 
-func authMethodCreate(_ *state.View, _ acl.Authorizer, q *api.ACLCreate[api.ACLAuthMethod]) (state.Command, error) {
-	return writeAuthMethod(q.New, state.ACLCreate)
+func (s *Server) authMethodCreate(_ *state.View, _ acl.Authorizer, q *api.ACLCreate[api.ACLAuthMethod]) (state.Command, error) {
+	return s.writeAuthMethod(q.New, state.ACLCreate)
 }
 
-func authMethodUpdate(_ *state.View, _ acl.Authorizer, q *api.ACLAuthMethodUpdateArgs) (state.Command, error) {
+func (s *Server) authMethodUpdate(_ *state.View, _ acl.Authorizer, q *api.ACLAuthMethodUpdateArgs) (state.Command, error) {
 	m := q.New
 	if m.Name != "" && !strings.EqualFold(m.Name, q.Name) {
 		return nil, api.Errorf(api.Invalid, "Auth method Name in URL and payload do not match")
 	}
 	m.Name = q.Name
-	return writeAuthMethod(m, state.ACLUpdate)
+	return s.writeAuthMethod(m, state.ACLUpdate)
 }
 
 // writeAuthMethod checks everything about an auth method but who else has its
 // name. It asks no source of keys: that may be down now, and up at a login.
-func writeAuthMethod(m api.ACLAuthMethod, how state.ACLWrite) (state.Command, error) {
+func (s *Server) writeAuthMethod(m api.ACLAuthMethod, how state.ACLWrite) (state.Command, error) {
 	invalid := func(format string, args ...any) error {
 		return api.Errorf(api.Invalid, "Invalid Auth Method: "+format, args...)
 	}
@@ -61,6 +61,9 @@ func writeAuthMethod(m api.ACLAuthMethod, how state.ACLWrite) (state.Command, er
 		return nil, invalid("there is no Type %q, only %q", m.Type, api.AuthJWT)
 	case m.TokenLocality != "" && m.TokenLocality != api.LocalTokens && m.TokenLocality != api.GlobalTokens:
 		return nil, invalid("TokenLocality is %q: use %q or %q", m.TokenLocality, api.LocalTokens, api.GlobalTokens)
+	case m.TokenLocality == api.GlobalTokens && s.secondary():
+		return nil, invalid("TokenLocality is %q, but the datacenter %s has local tokens alone: create the method in the primary, %s, or use %q",
+			m.TokenLocality, s.cfg.Datacenter, s.cfg.ACL.PrimaryDatacenter, api.LocalTokens)
 	case ttl != 0 && (ttl < minTokenTTL || ttl > maxTokenTTL):
 		return nil, invalid("MaxTokenTTL is %s: use %s to %s, or 0 for tokens that do not end", ttl, minTokenTTL, maxTokenTTL)
 	}
@@ -70,11 +73,11 @@ func writeAuthMethod(m api.ACLAuthMethod, how state.ACLWrite) (state.Command, er
 	return &state.AuthMethodSet{Method: m, Write: how}, nil
 }
 
-func authMethodDelete(v *state.View, _ acl.Authorizer, q *api.ACLName) (state.Command, error) {
+func (s *Server) authMethodDelete(v *state.View, _ acl.Authorizer, q *api.ACLName) (state.Command, error) {
 	if v.ACLAuthMethod(q.Name) == nil {
 		return nil, api.Errorf(api.NotFound, "Cannot find auth method to delete")
 	}
-	return &state.AuthMethodDelete{Name: q.Name}, nil
+	return &state.AuthMethodDelete{Name: q.Name, Local: s.secondary()}, nil
 }
 
 func authMethodList(v *state.View, _ *api.None) ([]*api.ACLAuthMethodEntry, error) {

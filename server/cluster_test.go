@@ -28,6 +28,7 @@ type cluster struct {
 	t      *testing.T
 	roster *roster
 	log    *inproc.Log
+	tune   func(*server.Config) // of every server; nil leaves it as it is
 	mu     sync.Mutex
 	nodes  map[string]*clusterNode // by address
 }
@@ -145,10 +146,14 @@ func (c *cluster) start(i int, tags ...string) *clusterNode {
 	if err != nil {
 		c.t.Fatalf("start %s: %v", n.name, err)
 	}
-	n.Server = server.New(server.Config{
+	cfg := server.Config{
 		Datacenter: inproc.Datacenter, Self: api.Node{ID: n.id, Node: n.name, Address: addr, Datacenter: inproc.Datacenter}, ServerPort: 8300,
 		Pools: server.Pools{Members: c.roster.list, ForceLeave: c.roster.forceLeave, Facts: c.facts},
-	}, n.store, n.replica, log)
+	}
+	if c.tune != nil {
+		c.tune(&cfg)
+	}
+	n.Server = server.New(cfg, n.store, n.replica, log)
 	c.roster.listen(n.Server)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -218,12 +223,12 @@ func (c *cluster) leader() *clusterNode {
 // peers shows the servers of the log as the leader sees them.
 func (c *cluster) peers() string {
 	c.t.Helper()
-	conf, err := api.Call(c.t.Context(), c.leader(), api.OperatorRaftConfiguration, api.StaleArgs{})
+	resp, err := c.leader().Call(c.t.Context(), &api.Request{Op: api.OperatorRaftConfiguration.Op, Args: &api.StaleArgs{}, Token: rootSecret})
 	if err != nil {
 		c.t.Fatalf("list the servers of the log: %v", err)
 	}
 	var out []string
-	for _, s := range conf.Servers {
+	for _, s := range resp.Value.(*api.RaftConfiguration).Servers {
 		word := s.Node
 		if !s.Voter {
 			word += "-"

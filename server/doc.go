@@ -2,7 +2,8 @@
 //
 // Owns. The pipeline (forward, authorise, consistency, view, wait, filter),
 // written once in pipeline.go; one small file per noun that binds verbs to
-// functions; results shared by identical queries; the duties of the leader.
+// functions; results shared by identical queries; the duties of the leader, copying
+// another datacenter's ACLs among them.
 //
 // Never. It knows no HTTP, DNS or command line.
 //
@@ -15,5 +16,7 @@
 // cost one evaluation and one encoding per change. The catalog and the servers of
 // the log follow gossip: at once where events tell of a member, within a minute
 // where none does; dead servers are removed only while the rest is a healthy
-// majority.
+// majority. Copies of the primary datacenter's ACLs are believed for as long as an
+// answer of the primary would be, counted from when it knew what was copied; an
+// entry of the log holds 256 KiB of them, or one row.
 package server

@@ -32,6 +32,7 @@ func (s *Server) Lead(ctx context.Context) error {
 	group.Go(func() error { return s.watchServers(ctx) })
 	group.Go(func() error { return s.writeCoordinates(ctx) })
 	group.Go(func() error { return s.tendACLs(ctx) })
+	group.Go(func() error { return s.copyACLs(ctx) })
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -48,6 +48,7 @@ func (s *Server) Measure(to *metrics.Scrape) {
 	s.limits.measure(to)
 	to.Gauge("session_ttl.active", float64(s.ttl.active()))
 	to.Sample("leader.reconcile", &s.figures.reconcile)
+	s.measureCopies(to, leads)
 	if h := s.steady.latest(); h != nil && leads == 1 {
 		healthy := 0.0
 		if h.Healthy {

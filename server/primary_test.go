@@ -53,7 +53,7 @@ func TestPrimaryDatacenter(t *testing.T) {
 	cache := aclcache.New(ask, acl.NewSets(options), time.Nanosecond, aclcache.ExtendCache)
 	s := inproc.Start(t, inproc.Options{Tune: func(c *server.Config) {
 		c.Peers = peers
-		c.ACL = &server.ACLConfig{Options: options, PrimaryDatacenter: "dc0", Elsewhere: cache.Resolve}
+		c.ACL = &server.ACLConfig{Options: options, PrimaryDatacenter: "dc0", Elsewhere: cache.ResolveKnown}
 	}})
 	read := func(token string) api.ErrorKind {
 		_, err := s.Agent.Call(t.Context(), &api.Request{Op: api.KVGet.Op, Args: &api.KeyArgs{Key: "a"}, Token: token})

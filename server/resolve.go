@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -28,8 +27,11 @@ type ACLConfig struct {
 	// PrimaryDatacenter is the one that is authoritative for ACLs.
 	PrimaryDatacenter string
 	// Elsewhere resolves tokens that this datacenter does not have, by asking the
-	// primary; nil in the primary itself.
-	Elsewhere acl.Resolver
+	// primary; nil in the primary itself. What the copies of its ACLs know may stand
+	// in for its answer; nil: there are none.
+	Elsewhere func(secret string, copied *acl.Dated) (acl.Authorizer, error)
+	// Copy says what is copied from the primary.
+	Copy CopyConfig
 }
 
 // resolver turns secrets into authorizers. It remembers what it found until the
@@ -38,6 +40,7 @@ type resolver struct {
 	cfg        *ACLConfig
 	datacenter string
 	store      *state.Store
+	copies     copies
 
 	seed maphash.Seed
 
@@ -55,6 +58,7 @@ type resolved struct {
 	secret string
 	holder *acl.Holder
 	until  time.Time
+	local  bool // here alone
 }
 
 func newResolver(cfg *ACLConfig, datacenter string, store *state.Store) *resolver {
@@ -73,29 +77,21 @@ func (s *Server) Resolve(secret string) (acl.Authorizer, error) {
 	if s.resolver == nil {
 		return acl.AllowAll{}, nil
 	}
-	who, err := s.resolver.resolve(secret)
-	if elsewhere := s.cfg.ACL.Elsewhere; elsewhere != nil && (errors.Is(err, api.ErrUnknownToken) || secret == "" || secret == api.AnonymousSecret) {
-		return elsewhere(secret)
+	if s.secondary() {
+		return s.resolveCopied(secret)
 	}
+	who, _, err := s.resolver.resolve(secret)
 	return who, err
 }
 
-// authority gives the datacenter whose servers answer a verb about ACLs that
-// names none: tokens, policies and roles are the primary's. It is empty when that
-// is this one, and for verbs about other things.
-func (s *Server) authority(op *api.Op) string {
-	if s.cfg.ACL == nil || s.cfg.ACL.Elsewhere == nil || op == api.ACLIdentify.Op || op == api.ACLReplication.Op || !strings.HasPrefix(op.Name, "acl.") {
-		return ""
-	}
-	return s.cfg.ACL.PrimaryDatacenter
-}
-
-func (r *resolver) resolve(secret string) (acl.Authorizer, error) {
+// resolve gives the holder of a secret, and whether the token holds in this
+// datacenter alone.
+func (r *resolver) resolve(secret string) (who acl.Authorizer, local bool, err error) {
 	switch secret {
 	case "":
 		secret = api.AnonymousSecret
 	case "allow", "deny", "manage":
-		return nil, api.Errorf(api.Rejected, "Cannot resolve root ACL")
+		return nil, false, api.Errorf(api.Rejected, "Cannot resolve root ACL")
 	}
 	key := maphash.String(r.seed, secret)
 	version := r.store.ACLVersion()
@@ -106,14 +102,14 @@ func (r *resolver) resolve(secret string) (acl.Authorizer, error) {
 	if !ok {
 		var err error
 		if found, err = r.find(secret); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		r.keep(key, found, version)
 	}
 	if !found.until.IsZero() && !found.until.After(time.Now()) {
-		return nil, api.ErrUnknownToken
+		return nil, found.local, api.ErrUnknownToken
 	}
-	return found.holder, nil
+	return found.holder, found.local, nil
 }
 
 // same compares secrets in a time that depends on their lengths alone.
@@ -143,27 +139,30 @@ func (r *resolver) keep(key uint64, found resolved, version state.ACLVersion) {
 // find looks a secret up in the state. What it finds is at least as new as a
 // version that was taken before.
 func (r *resolver) find(secret string) (resolved, error) {
-	id, err := r.identify(secret, r.datacenter)
+	id, local, err := r.identify(secret, r.datacenter)
 	if err != nil {
 		return resolved{}, err
 	}
 	holder, err := r.sets.Holder(id)
 	// The string of a request may be a part of all its headers.
-	return resolved{secret: strings.Clone(secret), holder: holder, until: id.Expires}, err
+	return resolved{secret: strings.Clone(secret), holder: holder, until: id.Expires, local: local}, err
 }
 
-// identify finds out who holds a secret, and what the holder may do in a
-// datacenter. A token that has ended is like one that is not there.
-func (r *resolver) identify(secret, datacenter string) (*acl.Identity, error) {
+// identify finds out who holds a secret, what the holder may do in a datacenter,
+// and whether the token holds in this one alone: in others nobody has it.
+func (r *resolver) identify(secret, datacenter string) (id *acl.Identity, local bool, err error) {
 	v := r.store.View()
 	t := v.ACLSecret(secret)
 	if t == nil {
 		if secret != api.AnonymousSecret {
-			return nil, api.ErrUnknownToken
+			return nil, false, api.ErrUnknownToken
 		}
 		t = &api.ACLToken{AccessorID: acl.Anonymous, SecretID: secret}
 	}
-	id := &acl.Identity{Accessor: t.AccessorID, Manages: t.Management()}
+	if t.Local && datacenter != r.datacenter {
+		return nil, true, api.ErrUnknownToken
+	}
+	id = &acl.Identity{Accessor: t.AccessorID, Manages: t.Management()}
 	if t.ExpirationTime != nil {
 		id.Expires = *t.ExpirationTime
 	}
@@ -182,7 +181,7 @@ func (r *resolver) identify(secret, datacenter string) (*acl.Identity, error) {
 	if id.Manages {
 		id.Policies = nil
 	}
-	return id, nil
+	return id, t.Local, nil
 }
 
 // textsOf gives the texts of policies and identities, as far as they hold in a
@@ -224,26 +223,28 @@ func holdsIn(datacenters []string, one string) bool {
 }
 
 // aclIdentify tells another agent who holds a secret. A secret that is not known
-// here may be known to the leader.
+// here may be known to the leader, which also knows what this server has missed.
 func (s *Server) aclIdentify(ctx context.Context, q *api.IdentifyArgs) (*acl.Identity, error) {
 	if s.resolver == nil {
 		return nil, &api.Error{Kind: api.Disabled, Msg: "ACL support disabled"}
 	}
-	datacenter := q.Datacenter
-	if datacenter == "" {
-		datacenter = s.cfg.Datacenter
+	asked := *q
+	if asked.Datacenter == "" {
+		asked.Datacenter = s.cfg.Datacenter
 	}
-	id, err := s.resolver.identify(q.Secret, datacenter)
-	unknown := errors.Is(err, api.ErrUnknownToken) || s.cfg.ACL.Elsewhere != nil && q.Secret == api.AnonymousSecret
+	if s.secondary() {
+		return s.identifyCopied(ctx, &asked)
+	}
+	age := s.lag()
+	id, _, err := s.resolver.identify(asked.Secret, asked.Datacenter)
 	switch {
-	case !unknown:
-		return id, err
-	case s.cfg.ACL.Elsewhere != nil:
-		return s.askPrimary(ctx, &api.IdentifyArgs{Secret: q.Secret, Datacenter: datacenter})
+	case err == nil && age < identifyAge:
+		id.Age = age
+		return id, nil
 	case s.replica.Ready():
-		return nil, err
+		return id, err
 	}
-	leader, err := s.fresh(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: q})
+	leader, err := s.fresh(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: &asked})
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +252,21 @@ func (s *Server) aclIdentify(ctx context.Context, q *api.IdentifyArgs) (*acl.Ide
 		id, _ = leader.Value.(*acl.Identity)
 		return id, nil
 	}
-	return s.resolver.identify(q.Secret, datacenter)
+	id, _, err = s.resolver.identify(asked.Secret, asked.Datacenter)
+	return id, err
+}
+
+// identifyAge is how long a server that does not hear of the leader tells from its
+// own state who holds a token.
+const identifyAge = 5 * time.Second
+
+// lag is for how long this server may have missed what the leader knows.
+func (s *Server) lag() time.Duration {
+	contact := s.replica.LastContact()
+	if contact == 0 && !s.replica.Leads() {
+		return identifyAge // it has heard of none since it started
+	}
+	return contact
 }
 
 // askPrimary lets the primary datacenter tell who holds a secret.
@@ -259,7 +274,7 @@ func (s *Server) askPrimary(ctx context.Context, q *api.IdentifyArgs) (*acl.Iden
 	if s.cfg.Peers == nil {
 		return nil, api.ErrNoPath
 	}
-	resp, err := s.cfg.Peers.Call(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: q, Datacenter: s.cfg.ACL.PrimaryDatacenter})
+	resp, err := s.cfg.Peers.Call(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: q, Passed: true, Datacenter: s.cfg.ACL.PrimaryDatacenter})
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ func BenchmarkTokens(b *testing.B) {
 		secrets := benchTokens(b, store, n)
 		r := newResolver(&ACLConfig{Options: acl.Options{Default: acl.DenyAll{}}}, "dc1", store)
 		resolve := func(secret string) {
-			if _, err := r.resolve(secret); err != nil {
+			if _, _, err := r.resolve(secret); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -119,7 +119,7 @@ func TestTokensInMemory(t *testing.T) {
 	secrets := benchTokens(t, store, tokens)
 	r := newResolver(&ACLConfig{Options: acl.Options{Default: acl.DenyAll{}}}, "dc1", store)
 	for _, secret := range secrets {
-		if _, err := r.resolve(secret); err != nil {
+		if _, _, err := r.resolve(secret); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -131,10 +131,12 @@ func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, err
 	if t, ok := req.Args.(api.Targeted); ok && t.TargetDatacenter() != "" {
 		req.Datacenter = t.TargetDatacenter()
 	}
-	if dc := s.authority(req.Op); dc != "" && req.Datacenter == "" {
-		there := *req
-		there.Datacenter = dc
-		req = &there
+	if s.secondary() {
+		own, resp, err := s.callACL(ctx, req)
+		if own == nil {
+			return resp, err
+		}
+		req = own
 	}
 	if s.Foreign(req) {
 		peers, err := s.passOn(req)

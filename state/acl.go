@@ -137,8 +137,12 @@ func tokenBySecret(src source, secret string) *api.ACLToken {
 type ACLVersion struct{ tokens, policies, roles *node }
 
 // ACLVersion gives the version of the ACLs in the current state.
-func (s *Store) ACLVersion() ACLVersion {
-	r := s.root.Load()
+func (s *Store) ACLVersion() ACLVersion { return s.root.Load().aclVersion() }
+
+// ACLVersion gives the version of the ACLs in the view. It watches nothing.
+func (v *View) ACLVersion() ACLVersion { return v.root.aclVersion() }
+
+func (r *root) aclVersion() ACLVersion {
 	return ACLVersion{r.trees[aclTokens.id].root, r.trees[aclPolicies.id].root, r.trees[aclRoles.id].root}
 }
 
@@ -305,11 +309,15 @@ func (v *View) ACLBootstrapped() uint64 {
 }
 
 // ACLExpired lists the accessors of tokens whose time is over, and when the
-// next one's will be: zero when none expires.
-func (v *View) ACLExpired(now time.Time) (due []string, next time.Time) {
+// next one's will be: zero when none expires. It looks at those that mine holds
+// of; nil: at all.
+func (v *View) ACLExpired(now time.Time, mine func(*api.ACLToken) bool) (due []string, next time.Time) {
 	_, watch := v.at(aclTokensExpiry).below(nil)
 	v.watch(watch.watch.channel())
 	aclTokens.prefix(v, aclTokensExpiry, nil, func(t *api.ACLToken) bool {
+		if mine != nil && !mine(t) {
+			return true
+		}
 		if !t.Expired(now) {
 			next = *t.ExpirationTime
 			return false

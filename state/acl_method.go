@@ -77,6 +77,9 @@ func (c *AuthMethodSet) Apply(tx *Tx) (any, error) {
 // gave. It answers true.
 type AuthMethodDelete struct {
 	Name string `cbor:"1,keyasint"`
+	// Local spares tokens that are not local: they are copies, and a method of the
+	// primary with the same name gave them.
+	Local bool `cbor:"2,keyasint,omitempty"`
 }
 
 // Apply implements Command.
@@ -89,7 +92,9 @@ func (c *AuthMethodDelete) Apply(tx *Tx) (any, error) {
 		bindingRules.remove(tx, r)
 	}
 	for _, t := range aclTokens.collect(tx, aclTokensMethod, join(fold(c.Name), "")) {
-		aclTokens.remove(tx, t)
+		if t.Local || !c.Local {
+			aclTokens.remove(tx, t)
+		}
 	}
 	authMethods.remove(tx, m)
 	return true, nil

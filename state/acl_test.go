@@ -27,7 +27,7 @@ func (w words) aclCommand(now time.Time) Command {
 	case "token set", "token initial", "token bootstrap", "token legacy":
 		t := api.ACLToken{
 			AccessorID: w.text("id"), SecretID: w.text("secret"), Description: w.text("about"), CreateTime: now,
-			ACLGrants: grants, Roles: w.aclLinks("roles"), Rules: w.text("rules"),
+			ACLGrants: grants, Roles: w.aclLinks("roles"), Rules: w.text("rules"), Local: w.has("local"),
 		}
 		if d, err := time.ParseDuration(w.text("for")); err == nil {
 			until := now.Add(d)
@@ -53,6 +53,9 @@ func (w words) aclCommand(now time.Time) Command {
 	case "role delete":
 		return &ACLRoleDelete{ID: w.text("id")}
 	}
+	if c := w.copyCommand(now); c != nil {
+		return c
+	}
 	return w.methodCommand(how, now)
 }
 
@@ -67,7 +70,7 @@ func aclQuery(v *View, w words) ([]string, bool) {
 	case "tokens":
 		return show(v.ACLTokens(), showToken), true
 	case "expired":
-		due, next := v.ACLExpired(time.Unix(1_000_000_000, 0).Add(mustDuration(w.text("after"))))
+		due, next := v.ACLExpired(time.Unix(1_000_000_000, 0).Add(mustDuration(w.text("after"))), nil)
 		until := "nothing else expires"
 		if !next.IsZero() {
 			until = "next after " + next.Sub(time.Unix(1_000_000_000, 0)).String()
@@ -87,6 +90,8 @@ func aclQuery(v *View, w words) ([]string, bool) {
 		return showOne(v.ACLRole(w.text("id")), showRole), true
 	case "roles":
 		return show(v.ACLRoles(), showRole), true
+	case "copied":
+		return showOne(v.ACLCopied(), showCopied), true
 	}
 	return nil, false
 }
@@ -117,7 +122,7 @@ func showLinks(links []api.ACLLink) string {
 
 func showToken(t *api.ACLToken) string {
 	return line(t.AccessorID, "secret="+t.SecretID, maybe("policies", showLinks(t.Policies)), maybe("roles", showLinks(t.Roles)),
-		maybe("rules", t.Rules), maybe("method", t.AuthMethod), since(t.CreateIndex, t.ModifyIndex))
+		maybe("rules", t.Rules), maybe("method", t.AuthMethod), maybe("local", t.Local), since(t.CreateIndex, t.ModifyIndex))
 }
 
 func showPolicy(p *api.ACLPolicy) string {

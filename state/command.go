@@ -45,6 +45,9 @@ var commands = map[byte]reflect.Type{
 	42: reflect.TypeFor[BindingRuleSet](),
 	43: reflect.TypeFor[BindingRuleDelete](),
 	44: reflect.TypeFor[ACLLogin](),
+
+	50: reflect.TypeFor[ACLCopy](),
+	51: reflect.TypeFor[ACLCopyConfirm](),
 }
 
 var commandNumbers = func() map[reflect.Type]byte {

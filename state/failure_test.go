@@ -19,6 +19,7 @@ func furnished(t testing.TB) *stage {
 		"register node=n2 nodeid=2222-b addr=2 service=web tags=y check=serfHealth:passing",
 		"session create id=s1 node=n1 checks=up lockdelay=15s",
 		"session create id=s2 node=n2 lockdelay=15s",
+		"copy confirm from=dc0 policies=1",
 		"kv put key=a value=1 flags=1",
 		"kv put key=a/b value=2 acquire=s1",
 		"kv put key=a/c value=3 acquire=s2",

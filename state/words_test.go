@@ -19,7 +19,7 @@ type words struct {
 // verbs of two words; all others have one.
 var twoWords = map[string]bool{
 	"kv": true, "session": true, "node": true, "service": true, "check": true, "query": true, "autopilot": true, "coordinate": true, "config": true,
-	"token": true, "policy": true, "role": true, "method": true, "rule": true,
+	"token": true, "policy": true, "role": true, "method": true, "rule": true, "copy": true,
 }
 
 // parseWords splits a line at blanks. Values in quotes may hold blanks and

@@ -26,6 +26,7 @@ type question struct {
 	Token       string
 	Datacenter  string
 	Final       bool
+	Passed      bool
 }
 
 // reply is an answer on its way.
@@ -126,7 +127,7 @@ func ask(req *api.Request) (*question, error) {
 	return &question{
 		Op: req.Op.Name, Args: args, Consistency: uint8(req.Consistency), MaxStale: req.MaxStale,
 		MinIndex: req.MinIndex, MaxWait: req.MaxWait, Filter: req.Filter,
-		Token: req.Token, Datacenter: req.Datacenter, Final: req.Final,
+		Token: req.Token, Datacenter: req.Datacenter, Final: req.Final, Passed: req.Passed,
 	}, nil
 }
 
@@ -144,7 +145,7 @@ func (q *question) request() (*api.Request, error) {
 		return nil, api.Errorf(api.Invalid, "cannot read the arguments of %s: %v", q.Op, err)
 	}
 	return &api.Request{
-		Op: op, Args: args, Token: q.Token, Datacenter: q.Datacenter, Final: q.Final, JSON: true,
+		Op: op, Args: args, Token: q.Token, Datacenter: q.Datacenter, Final: q.Final, Passed: q.Passed, JSON: true,
 		Query: api.Query{
 			Consistency: api.Consistency(q.Consistency), MaxStale: q.MaxStale,
 			MinIndex: q.MinIndex, MaxWait: q.MaxWait, Filter: q.Filter,

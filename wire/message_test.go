@@ -119,7 +119,7 @@ func (f *filler) table(v reflect.Value) {
 
 // verbs are all that the wire may carry.
 func verbs() []*api.Op {
-	return append(api.Ops(), api.LeaderIndex.Op, api.ServerStatus.Op, api.ACLIdentify.Op)
+	return append(api.Ops(), api.LeaderIndex.Op, api.ServerStatus.Op, api.ACLIdentify.Op, api.ACLDigestGet.Op, api.ACLMarksGet.Op, api.ACLRowsGet.Op)
 }
 
 // exact compares all fields, also those that nobody sees.
@@ -178,7 +178,7 @@ func TestRequestSurvives(t *testing.T) {
 		{Op: api.KVPut.Op, Args: &api.KVPutArgs{Key: "a/../b//%2F", Value: key, CAS: &zero}, JSON: true},
 		{Op: api.KVPut.Op, Args: &api.KVPutArgs{Key: "a", Value: []byte{}, Acquire: new(string)}, JSON: true},
 		{
-			Op: api.KVList.Op, Args: &api.PrefixArgs{}, JSON: true, Token: "secret", Datacenter: "dc2", Final: true,
+			Op: api.KVList.Op, Args: &api.PrefixArgs{}, JSON: true, Token: "secret", Datacenter: "dc2", Final: true, Passed: true,
 			Query: api.Query{Consistency: api.Stale, MaxStale: 3 * time.Second, MinIndex: 1<<64 - 1, MaxWait: time.Hour, Filter: `Key == "ü"`},
 		},
 	} {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"curia/acl"
 	"curia/agent"
@@ -54,7 +55,7 @@ func (n *node) resolver(cfg *config.Config) acl.Resolver {
 func (n *node) asking(cfg *config.Config, datacenter string) *aclcache.Cache {
 	ask := func(ctx context.Context, secret string) (*acl.Identity, error) {
 		args := &api.IdentifyArgs{Secret: secret, Datacenter: cfg.Node.Datacenter}
-		resp, err := n.router.Call(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: args, Datacenter: datacenter})
+		resp, err := n.router.Call(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: args, Datacenter: datacenter, Passed: datacenter != ""})
 		if err != nil {
 			return nil, err
 		}
@@ -62,8 +63,20 @@ func (n *node) asking(cfg *config.Config, datacenter string) *aclcache.Cache {
 		return id, nil
 	}
 	a := &cfg.ACL
-	ttl := min(a.TokenTTL, a.PolicyTTL, a.RoleTTL)
-	return aclcache.New(ask, acl.NewSets(aclOptions(a)), ttl, aclcache.DownPolicy(a.DownPolicy))
+	return aclcache.New(ask, acl.NewSets(aclOptions(a)), aclTTL(a), aclcache.DownPolicy(a.DownPolicy))
+}
+
+// aclTTL is how long is believed what others told about tokens.
+func aclTTL(a *config.ACL) time.Duration { return min(a.TokenTTL, a.PolicyTTL, a.RoleTTL) }
+
+// copying says what a server copies of the primary's ACLs. The token may be set
+// while the agent runs.
+func (n *node) copying(a *config.ACL) server.CopyConfig {
+	down := aclcache.DownPolicy(a.DownPolicy)
+	return server.CopyConfig{
+		Tokens: a.EnableTokenReplication, TTL: aclTTL(a), Extend: down == aclcache.ExtendCache || down == aclcache.AsyncCache,
+		Token: func() string { return n.agent.ReplicationToken() },
+	}
 }
 
 // agentTokens are the secrets that the agent works with.

@@ -90,7 +90,8 @@ func (n *node) openServer(cfg *config.Config, log *slog.Logger) error {
 	conf := serverConfig(cfg, n.id)
 	conf.Peers = n.router
 	if primary := cfg.Node.PrimaryDatacenter; conf.ACL != nil && primary != cfg.Node.Datacenter {
-		conf.ACL.Elsewhere = n.asking(cfg, primary).Resolve
+		conf.ACL.Elsewhere = n.asking(cfg, primary).ResolveKnown
+		conf.ACL.Copy = n.copying(&cfg.ACL)
 	}
 	conf.Pools = server.Pools{
 		Members: n.pools.lanMembers, Facts: n.serverFacts,

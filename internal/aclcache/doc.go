@@ -5,9 +5,10 @@
 //
 // Never. It keeps no policies of its own and knows no state.
 //
-// Goroutines. One for each question that is asked while an older answer is
-// given (async-cache); it ends with the question's deadline.
+// Goroutines. One for each token that is asked about while an older answer is
+// given (async-cache, or nobody can be asked); it ends with the question's deadline.
 //
 // Promises. Many who need the same answer ask once. A revoked token stops
-// working when the time has passed that answers are believed.
+// working when the time has passed that answers are believed, which counts from
+// when it was known to whoever told it.
 package aclcache
