@@ -338,6 +338,7 @@ func (n *node) run(ctx context.Context, cfg *config.Config) error {
 			n.log.Warn("requests are still under way, cutting them off", "err", err)
 			return n.http.Close()
 		}
+		n.http.api.Wait()
 		return nil
 	})
 	return group.Wait()
