@@ -60,7 +60,7 @@ func (s *sources) join(req *api.Request) *seat {
 	defer s.mu.Unlock()
 	key := ""
 	if !req.Op.Drawn {
-		key = fmt.Sprintf("%s %#v %d %d %q %q %q", req.Op.Name, req.Args, req.Consistency, req.MaxStale, req.Filter, req.Token, req.Datacenter)
+		key = req.Question()
 	}
 	at := s.byKey[key]
 	if at == nil {

@@ -258,7 +258,7 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 		n.metrics.Add(n.serving.applied.Measure)
 		n.metrics.Add(n.serving.Measure)
 	}
-	n.agent = agent.New(n.agentConfig(cfg), n.upstream(), log)
+	n.agent = agent.New(n.agentConfig(cfg), n.answers(cfg), log)
 	if n.serving != nil {
 		n.serving.local = n.agent
 	}
