@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -58,6 +59,12 @@ type Request struct {
 	Passed bool
 	// JSON says that the caller takes Response.Encoded in place of Value.
 	JSON bool
+}
+
+// Question is what must be equal for two requests to ask the same, on behalf of the
+// same token. It holds that token: it is not for logs.
+func (r *Request) Question() string {
+	return fmt.Sprintf("%s %#v %d %d %d %q %q %q %t %t", r.Op.Name, r.Args, r.Consistency, r.MaxStale, r.MinIndex, r.Filter, r.Token, r.Datacenter, r.Final, r.JSON)
 }
 
 // Meta is what an answer says about itself, in the X-Consul-… headers.

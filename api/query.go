@@ -272,7 +272,7 @@ var (
 	QueryDelete = Write[QueryRef, Nothing]("DELETE /v1/query/{query}", "query.delete",
 		"Removes a prepared query.")
 	QueryExecute = Read[QueryExecuteArgs, *QueryResult]("GET /v1/query/{query}/execute", "query.execute",
-		"Finds the healthy instances that a prepared query asks for, in random order.")
+		"Finds the healthy instances that a prepared query asks for, in random order.", Drawn[QueryExecuteArgs]())
 	QueryExplain = Read[QueryRef, *QueryExplanation]("GET /v1/query/{query}/explain", "query.explain",
 		"Shows a prepared query as it would be executed under a name.")
 )

@@ -47,6 +47,10 @@ type Op struct {
 	// answer has an index.
 	Blocks bool
 
+	// Drawn says that the answer is drawn anew for each who asks, and is not to be
+	// shared.
+	Drawn bool
+
 	Args   reflect.Type // struct of arguments, see Arg
 	Result reflect.Type
 
@@ -86,6 +90,9 @@ func Bare[Q any]() Option[Q] { return func(o *Op) { o.Bare = true } }
 
 // Blocking declares a local verb that waits for a change as reads do.
 func Blocking[Q any]() Option[Q] { return func(o *Op) { o.Blocks = true } }
+
+// Drawn declares a read whose answer is drawn anew for each who asks.
+func Drawn[Q any]() Option[Q] { return func(o *Op) { o.Drawn = true } }
 
 // None is the argument struct of verbs without arguments.
 type None struct{}

@@ -7,8 +7,9 @@
 //
 // Never. It knows no noun and decides nothing about the state.
 //
-// Goroutines. None of its own: net/http owns those of requests. A Handler may
-// be used concurrently.
+// Goroutines. net/http owns those of requests. Each question that streams follow
+// has one, which the last of them waits for; each stream over HTTP/1.1 has two,
+// which Drain ends and Wait waits for. A Handler may be used concurrently.
 //
 // Promises. Whatever comes in, the answer is a documented status; a panic
 // below is a 500 and one line in the log. Nothing is read beyond its limit, and

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode"
@@ -47,6 +48,9 @@ type Handler struct {
 	policy []string // value of X-Consul-Default-ACL-Policy
 	open   context.Context
 	drain  context.CancelFunc // ends open, and all streams with it
+
+	sources sources
+	streams sync.WaitGroup // those that have taken over their connections
 }
 
 // defaultMaxValue is the documented limit of values and transactions.
@@ -76,6 +80,7 @@ func New(cfg Config, caller api.Caller, log *slog.Logger) *Handler {
 	h := &Handler{cfg: cfg, caller: caller, log: log, routes: newRoutes(api.Ops()), policy: policy}
 	h.SetRules(cfg.Rules)
 	h.open, h.drain = context.WithCancel(context.Background())
+	h.sources = sources{caller: caller, log: log, open: h.open, byKey: map[string]*source{}}
 	return h
 }
 

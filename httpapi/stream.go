@@ -3,23 +3,27 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
-	"math/rand/v2"
+	"net"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
 	"curia/api"
-	"curia/internal/pause"
 )
 
 // Times of streams.
 const (
-	// beatMin and beatMax bound the time between two heartbeats; each is drawn anew,
-	// so that streams which began together do not go on together.
+	// beatMin and beatMax bound the time between two heartbeats of a source; each is
+	// drawn anew, so that sources which began together do not go on together. The
+	// streams of one source do: to wake a processor for each of them costs more.
 	beatMin, beatMax = 15 * time.Second, 25 * time.Second
 	// takeWait is how long a reader may take for what is sent; a slower one is dropped.
 	takeWait = 20 * time.Second
+	// endWait is how long a stream may take that is to end.
+	endWait = time.Second
 	// againWait is the pause before a caller is asked again that returned early and
 	// with nothing new, as it does while it drains.
 	againWait = time.Second
@@ -32,28 +36,31 @@ func streamable(op *api.Op) bool { return op.Blocks || op.Kind == api.KindRead &
 // called more than once.
 func (h *Handler) Drain() { h.drain() }
 
+// Wait returns when all streams have ended that a server no longer waits for,
+// because they have taken over their connections. It is called after Drain, when no
+// more requests come.
+func (h *Handler) Wait() { h.streams.Wait() }
+
 // stream answers a blocking query with everything that it comes to say: the
 // answer of now, then each that differs from the one before. What fails before
 // the first answer is an ordinary error. The call is observed as one that took
 // until the first answer.
 func (h *Handler) stream(w http.ResponseWriter, r *http.Request, as framing, req *api.Request, began time.Time) error {
 	told, err := resume(r, req)
-	var resp *api.Response
-	if err == nil {
-		resp, err = h.caller.Call(r.Context(), req)
-	}
-	tellMeta(w.Header(), req.Op, resp)
-	status := http.StatusOK
-	missing := absent(resp, err)
-	if err != nil && !missing {
-		status = statusOf(err)
-	}
-	if h.cfg.Observe != nil {
-		h.cfg.Observe(req.Op, time.Since(began), status)
-	}
-	if status != http.StatusOK {
+	if err != nil {
+		h.observe(req.Op, began, statusOf(err))
 		return err
 	}
+	at := h.sources.join(req) // before the first answer, so that nothing is missed after it
+	resp, err := h.caller.Call(r.Context(), req)
+	tellMeta(w.Header(), req.Op, resp)
+	missing := absent(resp, err)
+	if err != nil && !missing {
+		at.leave()
+		h.observe(req.Op, began, statusOf(err))
+		return err
+	}
+	h.observe(req.Op, began, http.StatusOK)
 	conn := http.NewResponseController(w)
 	if r.ContentLength != 0 {
 		_ = conn.SetReadDeadline(time.Time{}) // it was for the body
@@ -64,20 +71,28 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, as framing, req
 	head["X-Accel-Buffering"] = []string{"no"} // proxies that collect answers must not collect these
 	head["Connection"] = []string{"close"}     // after it, for the deadlines of writing stay with the connection
 	head["Vary"] = []string{"Accept"}
-	f := &follower{w: w, conn: conn, as: as, op: req.Op}
-	if told != 0 && told == resp.Index {
-		err = f.begin(told, resp, missing)
-	} else {
-		err = f.take(resp, missing)
+	f := &follower{to: &response{w, conn}, as: as, at: at}
+	if err = f.begin(resp, missing, told); err != nil {
+		at.leave()
+		return nil
 	}
-	resp = nil // it may be large, and the stream idle for long
-	if err == nil {
-		err = h.follow(r.Context(), f, req)
+	at.begin(req, f.mark)
+	if c := takeOver(r, conn); c != nil {
+		h.streams.Go(func() { h.followOn(f, c) })
+		return nil
 	}
-	if !errors.Is(err, errNotTaken) {
-		_ = conn.SetWriteDeadline(time.Now().Add(takeWait)) // for the end of the body
-	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(h.open, cancel)()
+	defer at.leave()
+	f.follow(ctx)
 	return nil
+}
+
+func (h *Handler) observe(op *api.Op, began time.Time, status int) {
+	if h.cfg.Observe != nil {
+		h.cfg.Observe(op, time.Since(began), status)
+	}
 }
 
 // resume gives the index of the answer that the client knows, zero for none:
@@ -101,160 +116,171 @@ func absent(resp *api.Response, err error) bool {
 	return resp != nil && errors.As(err, &known) && known.Waits
 }
 
-// follow asks again and again, each time until something changes or a heartbeat
-// is due, until the client goes, the handler drains or the query fails; the
-// last is told. Each round is a call of its own, which admits the token anew.
-func (h *Handler) follow(ctx context.Context, f *follower, req *api.Request) error {
-	ctx, cancel := context.WithCancel(ctx)
+// takeOver takes the connection of a stream from net/http, which keeps buffers and
+// a large stack for each request that is under way, and copies what is written
+// through them. Nil where that cannot be: in HTTP/1.0 and HTTP/2.
+func takeOver(r *http.Request, w *http.ResponseController) net.Conn {
+	if r.ProtoMajor != 1 || r.ProtoMinor != 1 || r.Method == http.MethodHead {
+		return nil
+	}
+	conn, _, err := w.Hijack()
+	if err != nil {
+		return nil
+	}
+	return conn
+}
+
+// followOn passes on what a source says over a connection that was taken over,
+// until the client goes, the handler drains or the question fails.
+func (h *Handler) followOn(f *follower, conn net.Conn) {
+	ctx, cancel := context.WithCancel(h.open)
 	defer cancel()
-	defer context.AfterFunc(h.open, cancel)()
-	due := nextBeat()
-	for {
-		left := time.Until(due)
-		if left <= 0 {
-			if err := f.beat(); err != nil {
-				return err
-			}
-			due = nextBeat()
-			continue
+	defer f.at.leave()
+	defer func() { _ = conn.Close() }()
+	defer func() {
+		if p := recover(); p != nil {
+			h.log.Error("panic in a stream", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
-		known, asked := f.index, time.Now()
-		req.MinIndex, req.MaxWait = max(known, 1), left
-		err := h.round(ctx, f, req)
-		if ctx.Err() != nil || errors.Is(err, errNotTaken) {
-			return err
+	}()
+	h.streams.Go(func() {
+		var b [1]byte
+		if n, _ := conn.Read(b[:]); n == 0 {
+			cancel() // the client has gone
 		}
-		if err != nil {
-			return f.fail(err)
-		}
-		if f.index == known && time.Since(asked) < againWait {
-			pause.For(ctx, againWait)
-		}
-	}
+	})
+	hurry := context.AfterFunc(ctx, func() { _ = conn.SetWriteDeadline(time.Now().Add(endWait)) })
+	defer hurry()
+	f.to = &taken{Conn: conn, ctx: ctx}
+	f.follow(ctx)
 }
 
-func nextBeat() time.Time { return time.Now().Add(beatMin + rand.N(beatMax-beatMin)) }
-
-// round waits for an answer and passes it on.
-func (h *Handler) round(ctx context.Context, f *follower, req *api.Request) error {
-	resp, err := h.caller.Call(ctx, req)
-	missing := absent(resp, err)
-	if err != nil && !missing {
-		return err
-	}
-	return f.take(resp, missing)
-}
-
-// follower is who reads a stream. Between two answers no more is kept of the
-// last than its sum: a reader who is slow gets the latest, never a queue.
+// follower is who reads a stream. Between two answers no more is kept of the last
+// than its mark: a reader who is slow gets the latest, never a queue.
 type follower struct {
-	w    http.ResponseWriter
-	conn *http.ResponseController
-	as   framing
-	op   *api.Op
+	to outlet
+	as framing
+	at *seat
 
-	index uint64 // of the latest answer
-	told  uint64 // of what was sent last
-	sum   uint64 // of the text of the latest answer; nothing, when it is missing
+	mark        // of the latest answer
+	told uint64 // the index that was sent last
+}
+
+// mark is what is remembered of an answer.
+type mark struct {
+	index uint64
+	sum   uint64 // of the text; nothing, when it is missing
 	size  int    // of the same, -1 when it is missing
 }
 
-// errNotTaken is the end of a stream whose reader has gone or is too slow.
-var errNotTaken = errors.New("the reader does not take what is sent")
-
 var sumSeed = maphash.MakeSeed()
 
-// begin takes an answer that the reader knows, and sends the headers alone.
-func (f *follower) begin(told uint64, resp *api.Response, missing bool) error {
-	f.told = told
-	return f.text(resp, missing, func(text []byte) error {
-		f.note(resp.Index, text, missing)
-		return f.send(nil, nil, "")
-	})
-}
-
-// take takes an answer, and sends it if it is another one than the last.
-func (f *follower) take(resp *api.Response, missing bool) error {
-	return f.text(resp, missing, func(text []byte) error {
-		if !f.note(resp.Index, text, missing) {
-			return nil
-		}
-		f.told = f.index
-		var room [64]byte
-		if missing {
-			return f.send(f.as.missing(room[:0], f.index), nil, "")
-		}
-		head, tail := f.as.change(room[:0], f.index)
-		return f.send(head, text, tail)
-	})
-}
-
-// text lends the JSON of an answer to a function.
-func (f *follower) text(resp *api.Response, missing bool, use func([]byte) error) error {
+func markOf(index uint64, text []byte, missing bool) mark {
+	m := mark{index, maphash.Bytes(sumSeed, text), len(text)}
 	if missing {
-		return use(nil)
+		m.size = -1
+	}
+	return m
+}
+
+// note takes the mark of a later answer, and reports whether it is another one.
+// With the same index it is another one only if permissions have given something
+// to it or taken something from it. Its size tells that; its text does not,
+// because the order of some lists is random.
+func (m *mark) note(later mark) bool {
+	another := later.size != m.size || later.index != m.index && later.sum != m.sum
+	*m = later
+	return another
+}
+
+// frame gives the answer with this mark as it is sent.
+func (m *mark) frame(as framing, text []byte) frame {
+	var room [64]byte
+	if m.size < 0 {
+		return newFrame(as.missing(room[:0], m.index), nil, "")
+	}
+	head, tail := as.change(room[:0], m.index)
+	return newFrame(head, text, tail)
+}
+
+// begin takes the first answer, and sends it unless its reader has been told that
+// index; the headers go out in any case.
+func (f *follower) begin(resp *api.Response, missing bool, told uint64) error {
+	buf := buffers.Get().(*[]byte)
+	text, err := textOf(resp, missing, (*buf)[:0])
+	if err != nil {
+		return err
+	}
+	f.mark = markOf(resp.Index, text, missing)
+	first := frame{}
+	if told == 0 || told != f.index {
+		first = f.frame(f.as, text)
+	}
+	f.told = f.index
+	if resp.Encoded == nil && cap(text) <= maxPooled && !missing {
+		*buf = text
+	}
+	buffers.Put(buf)
+	return f.to.send(first)
+}
+
+// textOf gives the JSON of an answer; it is appended to room unless it is shared.
+func textOf(resp *api.Response, missing bool, room []byte) ([]byte, error) {
+	if missing {
+		return nil, nil
 	}
 	if resp.Encoded != nil {
-		b, err := resp.Encoded.JSON(resp.Value)
-		if err != nil {
-			return err
-		}
-		return use(b)
+		return resp.Encoded.JSON(resp.Value)
 	}
 	value := resp.Value
 	if raw, ok := value.(api.RawValue); ok {
 		value = append([]byte{}, raw...) // base64, and "" when it is empty
 	}
-	buf := buffers.Get().(*[]byte)
-	b, err := api.AppendJSON((*buf)[:0], value)
-	if err == nil {
-		err = use(b)
-	}
-	if cap(b) <= maxPooled {
-		*buf = b
-		buffers.Put(buf)
-	}
-	return err
+	return api.AppendJSON(room, value)
 }
 
-// note remembers an answer and reports whether it is another one than the last.
-// With the same index it is another one only if permissions have given something
-// to it or taken something from it. Its size tells that; its text does not,
-// because the order of some lists is random.
-func (f *follower) note(index uint64, text []byte, missing bool) bool {
-	sum, size := maphash.Bytes(sumSeed, text), len(text)
-	if missing {
-		size = -1
+// follow sends what the source comes to say until ctx ends, the reader does not
+// take it or the question fails, and ends the stream.
+func (f *follower) follow(ctx context.Context) {
+	now := f.at.seen
+	for {
+		select {
+		case <-now.next:
+		case <-ctx.Done():
+			f.to.end()
+			return
+		}
+		var before *tidings
+		before, now = f.at.look()
+		if now.answer != before.answer && f.take(now.answer) != nil {
+			return
+		}
+		if now.err != nil {
+			if f.to.send(newFrame(f.as.failure(nil, f.index, now.err), nil, "")) == nil {
+				f.to.end()
+			}
+			return
+		}
+		if now.beats != before.beats && f.beat() != nil {
+			return
+		}
 	}
-	another := size != f.size || index != f.index && sum != f.sum
-	f.index, f.sum, f.size = index, sum, size
-	return another
+}
+
+// take takes an answer, and sends it if it is another one than the last.
+func (f *follower) take(a *answer) error {
+	defer a.release()
+	if f.at.outdated(a, f.index) || !f.note(a.mark) {
+		return nil
+	}
+	f.told = f.index
+	return f.to.send(a.frame(f.as))
 }
 
 // beat sends a heartbeat.
 func (f *follower) beat() error {
+	f.index = max(f.index, f.at.seen.index)
 	moved := f.index != f.told
 	f.told = f.index
 	var room [64]byte
-	return f.send(f.as.beat(room[:0], f.index, moved), nil, "")
-}
-
-// fail sends the error that ends the stream.
-func (f *follower) fail(err error) error { return f.send(f.as.failure(nil, f.index, err), nil, "") }
-
-// send writes and makes sure that the reader has it, or at least the system.
-func (f *follower) send(head, text []byte, tail string) error {
-	_ = f.conn.SetWriteDeadline(time.Now().Add(takeWait))
-	for _, b := range [][]byte{head, text, []byte(tail)} {
-		if len(b) == 0 {
-			continue
-		}
-		if _, err := f.w.Write(b); err != nil {
-			return errNotTaken
-		}
-	}
-	if err := f.conn.Flush(); err != nil {
-		return errNotTaken
-	}
-	return nil
+	return f.to.send(newFrame(f.as.beat(room[:0], f.index, moved), nil, ""))
 }

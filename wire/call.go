@@ -53,7 +53,7 @@ const (
 	keepAliveWait  = 5 * time.Second
 )
 
-func newCalls(service Service) *grpc.Server {
+func newCalls(service *callee) *grpc.Server {
 	s := grpc.NewServer(
 		grpc.ForceServerCodec(messages{}),
 		grpc.MaxRecvMsgSize(maxQuestion), grpc.MaxSendMsgSize(maxReply), grpc.MaxConcurrentStreams(maxStreams),
@@ -64,7 +64,7 @@ func newCalls(service Service) *grpc.Server {
 	s.RegisterService(&grpc.ServiceDesc{
 		ServiceName: serviceName, HandlerType: (*Service)(nil),
 		Methods: []grpc.MethodDesc{{MethodName: "Call", Handler: serveCall}},
-		Streams: []grpc.StreamDesc{saveStream, loadStream},
+		Streams: []grpc.StreamDesc{saveStream, loadStream, talkStream},
 	}, service)
 	return s
 }

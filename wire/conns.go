@@ -44,7 +44,7 @@ type Conns struct {
 	patience func() time.Duration // for an answer; 0: answerWait
 
 	mu     sync.Mutex
-	byPeer map[peer]*grpc.ClientConn
+	byPeer map[peer]*link
 	closed bool
 }
 
@@ -57,7 +57,7 @@ func NewConns(dial Dialer, security Security, patience func() time.Duration) *Co
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
 	}
-	return &Conns{dial: dial, security: security, patience: patience, byPeer: map[peer]*grpc.ClientConn{}}
+	return &Conns{dial: dial, security: security, patience: patience, byPeer: map[peer]*link{}}
 }
 
 // Close ends all connections. Calls that are under way fail.
@@ -84,7 +84,7 @@ func (c *Conns) Keep(addresses map[string]bool) {
 }
 
 // to gives the connection to a server; it is made when it is first used.
-func (c *Conns) to(at peer) (*grpc.ClientConn, error) {
+func (c *Conns) to(at peer) (*link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -115,8 +115,9 @@ func (c *Conns) to(at peer) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, api.Errorf(api.Unreached, "cannot reach server %s: %v", at.address, err)
 	}
-	c.byPeer[at] = conn
-	return conn, nil
+	made := newLink(conn)
+	c.byPeer[at] = made
+	return made, nil
 }
 
 // open makes a connection, with TLS if that is configured.
@@ -210,10 +211,19 @@ func (c *Conns) call(ctx context.Context, at peer, req *api.Request) (*api.Respo
 	}
 	bounded, cancel := context.WithTimeout(ctx, c.wait(req))
 	defer cancel()
+	if talkable(req, q) {
+		answer, asked, err := conn.ask(bounded, q)
+		switch {
+		case err == nil:
+			return answer.response(req)
+		case !errors.Is(err, errMute):
+			return nil, broken(ctx, at, err, asked)
+		}
+	}
 	sent := &sentMark{}
 	answer := &reply{}
 	if err := conn.Invoke(context.WithValue(bounded, sentKey{}, sent), methodCall, q, answer); err != nil {
-		return nil, broken(ctx, at, err, sent)
+		return nil, broken(ctx, at, err, sent.yes())
 	}
 	return answer.response(req)
 }
@@ -236,16 +246,16 @@ func (c *Conns) wait(req *api.Request) time.Duration {
 }
 
 // broken says what became of a call that has no answer.
-func broken(ctx context.Context, at peer, err error, sent *sentMark) error {
+func broken(ctx context.Context, at peer, err error, sent bool) error {
 	var known *api.Error
 	switch {
-	case ctx.Err() != nil && !sent.yes(): // whoever cancelled it may try elsewhere
+	case ctx.Err() != nil && !sent: // whoever cancelled it may try elsewhere
 		return fmt.Errorf("%w (%w)", api.Errorf(api.Unreached, "cannot reach server %s", at.address), ctx.Err())
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &known):
 		return err
-	case !sent.yes():
+	case !sent:
 		return api.Errorf(api.Unreached, "cannot reach server %s: %s", at.address, status.Convert(err).Message())
 	case status.Code(err) == codes.ResourceExhausted:
 		return api.Errorf(api.TooLarge, "server %s: %s", at.address, status.Convert(err).Message())

@@ -9,8 +9,9 @@
 // leads.
 //
 // Goroutines. Those of gRPC, one for each connection that is accepted until its
-// kind is known, all ended by Port.Run and Conns.Close. Calls run on the
-// goroutines of their callers.
+// kind is known, all ended by Port.Run and Conns.Close; two for each talk here,
+// and there two more with one for each question, which end with its connection.
+// Calls run on the goroutines of their callers.
 //
 // Promises. Kinds of errors arrive as kinds. An error of kind Unreached means
 // that nothing was sent; one of kind Lost that something was, and that nobody

@@ -1,11 +1,13 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
@@ -61,13 +63,40 @@ var handle = func() *codec.MsgpackHandle {
 	return h
 }()
 
+// encoders and decoders are used again: each is larger than what it reads.
+var (
+	encoders = sync.Pool{New: func() any { return &encoder{Encoder: codec.NewEncoderBytes(new([]byte), handle)} }}
+	decoders = sync.Pool{New: func() any { return codec.NewDecoderBytes(nil, handle) }}
+)
+
+// encoder is an encoder with the buffer that it writes to.
+type encoder struct {
+	*codec.Encoder
+	room []byte
+}
+
+// maxRoom is the largest buffer that is kept for later.
+const maxRoom = 16 << 10
+
 func encode(v any) ([]byte, error) {
-	var b []byte
-	err := codec.NewEncoderBytes(&b, handle).Encode(v)
+	e := encoders.Get().(*encoder)
+	e.ResetBytes(&e.room)
+	err := e.Encode(v)
+	b := bytes.Clone(e.room)
+	if cap(e.room) <= maxRoom {
+		encoders.Put(e)
+	}
 	return b, err
 }
 
-func decode(b []byte, v any) error { return codec.NewDecoderBytes(b, handle).Decode(v) }
+func decode(b []byte, v any) error {
+	d := decoders.Get().(*codec.Decoder)
+	defer decoders.Put(d)
+	d.ResetBytes(b)
+	err := d.Decode(v)
+	d.ResetBytes(nil)
+	return err
+}
 
 // messages is the codec of gRPC: a message in MessagePack, with the length of that
 // before it, and behind it the field that may be large. MessagePack would copy
@@ -87,6 +116,9 @@ const headLength = 4
 func (messages) Name() string { return "curia" }
 
 func (messages) Marshal(v any) ([]byte, error) {
+	if t, ok := v.(*turn); ok {
+		return t.marshal(), nil
+	}
 	field := v.(message).large()
 	large := *field
 	*field = nil
@@ -101,6 +133,9 @@ func (messages) Marshal(v any) ([]byte, error) {
 }
 
 func (messages) Unmarshal(b []byte, v any) error {
+	if t, ok := v.(*turn); ok {
+		return t.unmarshal(b)
+	}
 	if len(b) < headLength {
 		return errTorn
 	}

@@ -68,6 +68,7 @@ type Port struct {
 	security Security
 	limits   func() Limits
 	log      *slog.Logger
+	callee   *callee
 	calls    *grpc.Server
 	callConn *queueListener
 	logConn  *queueListener
@@ -82,7 +83,8 @@ func NewPort(l net.Listener, security Security, limits func() Limits, service Se
 		listener: l, security: security, limits: limits, log: log,
 		callConn: newQueueListener(l.Addr()), logConn: newQueueListener(l.Addr()),
 	}
-	p.calls = newCalls(service)
+	p.callee = &callee{service, make(chan struct{})}
+	p.calls = newCalls(p.callee)
 	return p
 }
 
@@ -119,6 +121,7 @@ const finishWait = time.Second
 func (p *Port) finish() {
 	timer := time.AfterFunc(finishWait, p.calls.Stop)
 	defer timer.Stop()
+	close(p.callee.ending)
 	p.calls.GracefulStop()
 }
 

@@ -188,11 +188,11 @@ func (r *Router) stream(ctx context.Context, at peer, f func(context.Context, cl
 	ended, cancel := context.WithCancel(ctx)
 	defer cancel()
 	sent := &sentMark{}
-	err = f(context.WithValue(ended, sentKey{}, sent), conn)
+	err = f(context.WithValue(ended, sentKey{}, sent), conn.ClientConn)
 	if err == nil || !isStatus(err) {
 		return err
 	}
-	return broken(ctx, at, err, sent)
+	return broken(ctx, at, err, sent.yes())
 }
 
 // Times between two looks for a server that answers.

@@ -15,12 +15,12 @@ const (
 	garbageTarget = 96 << 20 // bytes of garbage between two collections of a small heap
 	leastPercent  = 50       // of what is alive: garbage in a large heap
 	mostPercent   = 800
-	quietBytes    = 2 << 20  // allocated in a second by an agent that has nothing to do
-	worthFreeing  = 32 << 20 // garbage after a busy time that is given back to the system
+	quietBytes    = 2 << 20 // allocated in a second by an agent that has nothing to do
+	worthFreeing  = 8 << 20 // garbage of a quiet agent that is given back to the system, at least
 )
 
 // paceGarbage sets the pace of the collector until ctx ends, and gives memory
-// back after busy times.
+// back in quiet times.
 func paceGarbage(ctx context.Context) error {
 	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	tick := time.NewTicker(time.Second)
@@ -34,7 +34,9 @@ func paceGarbage(ctx context.Context) error {
 			debug.SetGCPercent(p)
 			percent = p
 		}
-		if allocated-last < quietBytes && allocated-freed > worthFreeing {
+		// An agent without state lives in 4 MiB, and gossip alone leaves as much garbage
+		// in a quarter of a minute.
+		if allocated-last < quietBytes && allocated-freed > max(worthFreeing, live/2) {
 			debug.FreeOSMemory()
 			freed = allocated
 		}

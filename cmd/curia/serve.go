@@ -264,7 +264,7 @@ func assemble(cfg *config.Config, log *slog.Logger, out io.Writer) (n *node, err
 	}
 	n.setLimits(&cfg.Limits)
 	n.metrics.Add(n.measureRequests)
-	n.agent = agent.New(n.agentConfig(cfg), n.upstream(), log)
+	n.agent = agent.New(n.agentConfig(cfg), n.answers(cfg), log)
 	if n.serving != nil {
 		n.serving.local = n.agent
 	}
@@ -347,6 +347,7 @@ func (n *node) run(ctx context.Context, cfg *config.Config) error {
 			n.log.Warn("requests are still under way, cutting them off", "err", err)
 			return n.http.Close()
 		}
+		n.http.api.Wait()
 		return nil
 	})
 	return group.Wait()

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"curia/agent"
 	"curia/api"
 	"curia/config"
 	"curia/replica"
@@ -111,6 +112,15 @@ func (n *node) upstream() upstream {
 		return n.serving
 	}
 	return n.router
+}
+
+// answers gives who the agent asks: the server of this process, or the servers of
+// the datacenter, where all who wait for the same share one query.
+func (n *node) answers(cfg *config.Config) api.Caller {
+	if n.serving != nil {
+		return n.serving
+	}
+	return agent.NewShared(n.router, cfg.Query.DefaultTime, cfg.Query.MaxTime)
 }
 
 // factsWait bounds the question how far another server is.

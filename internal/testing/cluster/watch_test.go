@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"curia/agent"
 	"curia/api"
 	"curia/internal/testing/cluster"
 )
@@ -114,7 +115,9 @@ func watchersOf(c *cluster.Cluster) (out []*watcher) {
 	for _, n := range c.Nodes {
 		add(n.Name, n)
 	}
-	add("agent-1", c.Client("agent-1"))
+	shared := agent.NewShared(c.Client("agent-1"), 0, 0)
+	add("agent-1", shared)
+	add("agent-1 again", shared)
 	add("agent-2", c.Client("agent-2"))
 	return out
 }

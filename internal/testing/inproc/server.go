@@ -204,6 +204,7 @@ func (s *Server) Stop() {
 		if s.listener != nil {
 			s.listener.Close()
 		}
+		s.Handler.Wait()
 		s.cancel()
 		for range s.parts {
 			if err := <-s.running; err != nil && !errors.Is(err, context.Canceled) {
