@@ -65,7 +65,7 @@ func TestGossip(t *testing.T) {
 	b.launch()
 	a.sees("n1=1 n2=1")
 	b.sees("n1=1 n2=1")
-	check(t, a.said("only one server of a datacenter may be"))
+	eventually(t, thingWait, func() error { return a.said("only one server of a datacenter may be") })
 
 	id, _, err := a.client().Event().Fire(&consul.UserEvent{Name: "deploy", Payload: []byte("42"), NodeFilter: "2$"}, nil)
 	check(t, err)
