@@ -67,7 +67,7 @@ type Server struct {
 	verifier *bearer.Verifier
 	figures  figures
 	indexes  leaderIndexes
-	changes  chan string // names of members that something happened to
+	memberNews
 	draining chan struct{}
 }
 
@@ -99,10 +99,10 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 		door:     door{bound: map[*api.Op]*binding{}},
 		shared:   newSharedResults(sharedBytes),
 		ttl:      newTTLKeeper(),
-		changes:  make(chan string, memberQueue),
 		verifier: bearer.NewVerifier(),
 		draining: make(chan struct{}),
 	}
+	s.changes = make(chan string, memberQueue)
 	s.indexes.settled.Ask = func() (uint64, error) { return s.askIndex(false) }
 	s.indexes.confirmed.Ask = func() (uint64, error) { return s.askIndex(true) }
 	if cfg.ACL != nil {
