@@ -150,7 +150,7 @@ func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, err
 	case b == nil:
 		return nil, fmt.Errorf("verb %s is not bound", req.Op.Name)
 	case b.bare != nil:
-		if _, err := s.admit(req); err != nil {
+		if err := s.admitBare(req); err != nil {
 			return nil, err
 		}
 		v, err := b.bare(ctx, req.Args)
