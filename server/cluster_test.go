@@ -396,3 +396,19 @@ func TestTwoClusters(t *testing.T) {
 		c.within(0, 2*time.Minute, "s1 s2 s9")
 	})
 }
+
+// TestSilentServer lets a server be alive in gossip that does not answer: it is asked
+// again and again, and not more often the longer that goes on.
+func TestSilentServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		c.start(1)
+		c.within(0, 20*time.Second, "s1")
+		c.roster.set(serverNamed("s2", "id2", "10.0.0.2", "8300"))
+		const minutes, most = 20, 60/5 + 2 // a minute, with the looks at all members
+		time.Sleep(minutes * time.Minute)
+		if got := len(c.log.Find("cannot let a server take part in the log yet")); got < minutes || got > minutes*most {
+			t.Errorf("asked a silent server %d times in %d minutes, want %d at most", got, minutes, minutes*most)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"curia/api"
@@ -16,6 +17,12 @@ import (
 // memberQueue is how many changes of members may wait for the leader. What does
 // not fit is found by the next full pass.
 const memberQueue = 256
+
+// memberNews says which members the leader is to look at.
+type memberNews struct {
+	changes chan string // names of those that something happened to
+	again   sync.Map    // names of those that it will look at soon, whatever happens
+}
 
 // The tags of members that the leader goes by.
 const (

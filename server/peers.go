@@ -53,7 +53,7 @@ func (s *Server) reconcileServer(ctx context.Context, m *api.Member, members []*
 		switch err := s.mayJoin(ctx, servers, changes[n-1].ID); {
 		case api.KindOf(err) == api.Unavailable:
 			s.log.Warn("cannot let a server take part in the log yet", "node", m.Name, "err", err)
-			time.AfterFunc(askServerEvery, func() { s.MemberChanged(m) })
+			s.askAgain(m)
 			return nil
 		case err != nil:
 			s.log.Error("cannot let a server take part in the log", "node", m.Name, "err", err)
@@ -61,6 +61,18 @@ func (s *Server) reconcileServer(ctx context.Context, m *api.Member, members []*
 		}
 	}
 	return s.changePeers(ctx, changes)
+}
+
+// askAgain lets the leader look at a member soon: once, however often it was told to,
+// or each look at all members would begin another row of questions that never ends.
+func (s *Server) askAgain(m *api.Member) {
+	if _, waits := s.again.LoadOrStore(m.Name, true); waits {
+		return
+	}
+	time.AfterFunc(askServerEvery, func() {
+		s.again.Delete(m.Name)
+		s.MemberChanged(m)
+	})
 }
 
 // mayJoin finds out whether a server belongs to another cluster: to add it would

@@ -269,13 +269,20 @@ func (s *Server) lag() time.Duration {
 	return contact
 }
 
+// ErrPrimaryOpen takes the place of the answer that ACLs are off in the primary
+// datacenter. Where they are on that lets nobody in: the down policy holds.
+var ErrPrimaryOpen = &api.Error{Kind: api.Unavailable, Msg: "ACLs are off in the primary datacenter: set acl.enabled on all of its servers"}
+
 // askPrimary lets the primary datacenter tell who holds a secret.
 func (s *Server) askPrimary(ctx context.Context, q *api.IdentifyArgs) (*acl.Identity, error) {
 	if s.cfg.Peers == nil {
 		return nil, api.ErrNoPath
 	}
 	resp, err := s.cfg.Peers.Call(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: q, Passed: true, Datacenter: s.cfg.ACL.PrimaryDatacenter})
-	if err != nil {
+	switch {
+	case api.KindOf(err) == api.Disabled:
+		return nil, ErrPrimaryOpen
+	case err != nil:
 		return nil, err
 	}
 	id, _ := resp.Value.(*acl.Identity)

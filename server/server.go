@@ -67,7 +67,7 @@ type Server struct {
 	verifier *bearer.Verifier
 	figures  figures
 	indexes  leaderIndexes
-	changes  chan string // names of members that something happened to
+	memberNews
 	draining chan struct{}
 }
 
@@ -99,10 +99,10 @@ func New(cfg Config, store *state.Store, rep *replica.Replica, log *slog.Logger)
 		door:     door{bound: map[*api.Op]*binding{}},
 		shared:   newSharedResults(sharedBytes),
 		ttl:      newTTLKeeper(),
-		changes:  make(chan string, memberQueue),
 		verifier: bearer.NewVerifier(),
 		draining: make(chan struct{}),
 	}
+	s.changes = make(chan string, memberQueue)
 	s.indexes.settled.Ask = func() (uint64, error) { return s.askIndex(false) }
 	s.indexes.confirmed.Ask = func() (uint64, error) { return s.askIndex(true) }
 	if cfg.ACL != nil {
@@ -150,7 +150,7 @@ func (s *Server) Call(ctx context.Context, req *api.Request) (*api.Response, err
 	case b == nil:
 		return nil, fmt.Errorf("verb %s is not bound", req.Op.Name)
 	case b.bare != nil:
-		if _, err := s.admit(req); err != nil {
+		if err := s.admitBare(req); err != nil {
 			return nil, err
 		}
 		v, err := b.bare(ctx, req.Args)

@@ -336,7 +336,9 @@ func copyToken(tx *Tx, t *api.ACLToken) (refused int) {
 	return 0
 }
 
-// ACLCopyConfirm notes that the copies are what the primary has. It answers true.
+// ACLCopyConfirm notes that the copies are what the primary has. With tokens among
+// them bootstrapping is over here, too: should this datacenter become the primary,
+// nobody may make himself the first to manage it. It answers true.
 type ACLCopyConfirm struct {
 	Copied ACLCopied `cbor:"1,keyasint"`
 }
@@ -344,5 +346,8 @@ type ACLCopyConfirm struct {
 // Apply implements Command.
 func (c *ACLCopyConfirm) Apply(tx *Tx) (any, error) {
 	aclCopies.put(tx, &c.Copied)
+	if c.Copied.Tokens && aclBoots.get(tx, []byte("bootstrap")) == nil {
+		aclBoots.put(tx, &aclBoot{Index: tx.index})
+	}
 	return true, nil
 }

@@ -55,8 +55,11 @@ func (s *Snapshot) WriteTo(w io.Writer) (int64, error) {
 		if err != nil {
 			break
 		}
-		tr := s.root.trees[t.position()]
-		err = enc.Encode(snapshotTable{t.tableName(), s.root.changed[t.position()], tr.size})
+		tr, changed := s.root.trees[t.position()], s.root.changed[t.position()]
+		if tr.size == 0 && changed == 0 {
+			continue // a version that does not know the table can read the rest
+		}
+		err = enc.Encode(snapshotTable{t.tableName(), changed, tr.size})
 		tr.root.walk(func(row any) bool {
 			if err == nil {
 				err = enc.Encode(row)

@@ -56,7 +56,10 @@ func (n *node) asking(cfg *config.Config, datacenter string) *aclcache.Cache {
 	ask := func(ctx context.Context, secret string) (*acl.Identity, error) {
 		args := &api.IdentifyArgs{Secret: secret, Datacenter: cfg.Node.Datacenter}
 		resp, err := n.router.Call(ctx, &api.Request{Op: api.ACLIdentify.Op, Args: args, Datacenter: datacenter, Passed: datacenter != ""})
-		if err != nil {
+		switch {
+		case datacenter != "" && api.KindOf(err) == api.Disabled:
+			return nil, server.ErrPrimaryOpen
+		case err != nil:
 			return nil, err
 		}
 		id, _ := resp.Value.(*acl.Identity)

@@ -80,7 +80,8 @@ func (n *node) tellMetrics() httpapi.RawFunc {
 // metricsEvery is how often a stream of metrics tells them.
 const metricsEvery = 10 * time.Second
 
-// streamMetrics sends what was measured until the client goes or the agent stops.
+// streamMetrics sends what was measured until the client goes, its token loses the
+// permission or the agent stops.
 func (n *node) streamMetrics(w http.ResponseWriter, r *http.Request, req *api.Request) error {
 	if err := n.agent.Authorize(req); err != nil {
 		return err
@@ -99,6 +100,9 @@ func (n *node) streamMetrics(w http.ResponseWriter, r *http.Request, req *api.Re
 		case <-n.tee().stopped:
 			return nil
 		case <-every.C:
+			if n.agent.Authorize(req) != nil {
+				return nil
+			}
 		}
 	}
 }

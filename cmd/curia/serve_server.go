@@ -149,8 +149,10 @@ func (n *node) serverReport(ctx context.Context, address string) (*api.ServerRep
 	if err != nil {
 		return nil, err
 	}
-	report, _ := resp.Value.(*api.ServerReport)
-	return report, nil
+	if report, _ := resp.Value.(*api.ServerReport); report != nil {
+		return report, nil
+	}
+	return nil, fmt.Errorf("server %s answers with nothing", address)
 }
 
 // runServer lets the server answer others and keep the log until ctx ends; the
