@@ -127,7 +127,7 @@ func (l *link) put(text []byte) (*talker, uint64, *waiter, error) {
 			l.talk = nil
 			continue
 		}
-		if len(t.open) >= maxWords {
+		if len(t.open) >= maxWords || t.unsaid() >= 2*maxWords { // who goes away leaves the word of the question
 			t.mu.Unlock()
 			return nil, 0, nil, errMute // for this one
 		}
