@@ -38,7 +38,9 @@ func newLink(conn *grpc.ClientConn) *link {
 
 // Close ends the connection, and returns when nothing of the talk is left.
 func (l *link) Close() error {
+	l.mu.Lock() // nobody is about to begin a talk
 	l.end()
+	l.mu.Unlock()
 	err := l.ClientConn.Close()
 	l.talks.Wait()
 	return err
