@@ -68,12 +68,17 @@ func (s *Shared) Call(ctx context.Context, req *api.Request) (*api.Response, err
 		own := *w.resp
 		return &own, w.err
 	case <-timer.C:
-		now := *req
-		now.MinIndex, now.MaxWait = 0, 0
-		return s.next.Call(ctx, &now)
+		return s.next.Call(ctx, atOnce(req))
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// atOnce is a query that does not wait.
+func atOnce(req *api.Request) *api.Request {
+	now := *req
+	now.MinIndex, now.MaxWait = 0, 0
+	return &now
 }
 
 // waitTime bounds a wait and adds up to a sixteenth, as servers do.
@@ -142,7 +147,7 @@ func (s *Shared) wait(ctx context.Context, w *sharedWait, key string, req *api.R
 			if resp == nil || !joined || req.Consistency == api.Stale {
 				return resp, err
 			}
-			return s.next.Call(ctx, req)
+			return s.next.Call(ctx, atOnce(req)) // after a restore the index may be lower than the one that it waited for
 		}
 		// A server that is about to stop lets nobody wait.
 		if time.Since(began) < againWait && !pause.For(ctx, againWait) {

@@ -143,7 +143,7 @@ func TestSharedWaits(t *testing.T) {
 				t.Errorf("waiter %d: got %+v; want index 7 at once", i, got)
 			}
 		}
-		check("three who have waited share one more question", "[>6] 0 wait")
+		check("three who have waited share one more question", "[>0] 0 wait")
 
 		b.set(7, errors.New("no leader"))
 		if got := <-watching(t.Context(), s, api.Query{MinIndex: 7}, ""); got.err == nil {
@@ -194,6 +194,50 @@ func TestSharedWaitsEnd(t *testing.T) {
 		}
 		if got := b.questions(); got != "[] 0 wait" {
 			t.Errorf("after all have gone: asked %s; want nobody to wait", got)
+		}
+	})
+}
+
+// rewound is an api.Caller whose index goes back while somebody waits, as that of a
+// server does that restores a snapshot.
+type rewound struct{ back chan struct{} }
+
+// Call implements api.Caller.
+func (r rewound) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
+	back := r.back
+	select {
+	case <-back:
+		if req.MinIndex >= 3 {
+			back = nil // what has not happened yet is waited for
+		}
+	default:
+	}
+	if req.MinIndex > 0 {
+		select {
+		case <-back:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return &api.Response{Meta: api.Meta{Index: 3}}, nil
+}
+
+// TestSharedWaitsEndWithRestore wants all who wait to hear at once that the index
+// has gone back.
+func TestSharedWaitsEndWithRestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rewound{make(chan struct{})}
+		s := NewShared(r, 0, 0)
+		var all []chan told
+		for range 2 {
+			all = append(all, watching(t.Context(), s, api.Query{MinIndex: 5, MaxWait: time.Minute}, ""))
+			synctest.Wait()
+		}
+		close(r.back)
+		for i, ch := range all {
+			if got := <-ch; got.index != 3 || got.err != nil || got.after != 0 {
+				t.Errorf("waiter %d: got %+v; want index 3 at once", i, got)
+			}
 		}
 	})
 }
