@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -237,6 +238,22 @@ func TestSharedWaitsEndWithRestore(t *testing.T) {
 		for i, ch := range all {
 			if got := <-ch; got.index != 3 || got.err != nil || got.after != 0 {
 				t.Errorf("waiter %d: got %+v; want index 3 at once", i, got)
+			}
+		}
+	})
+}
+
+// TestSharedWaitsDrain ends an agent while somebody waits, and somebody else comes.
+func TestSharedWaitsDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := New(Config{}, NewShared(newBoard(), 0, 0), slog.New(slog.DiscardHandler))
+		waits := watching(t.Context(), a, api.Query{MinIndex: 5, MaxWait: time.Minute}, "")
+		synctest.Wait()
+		a.Drain()
+		late := watching(t.Context(), a, api.Query{MinIndex: 5, MaxWait: time.Minute}, "")
+		for who, ch := range map[string]chan told{"who waits": waits, "who comes later": late} {
+			if got := <-ch; got.index != 5 || got.err != nil || got.after != 0 {
+				t.Errorf("%s: got %+v; want what is there now, at once", who, got)
 			}
 		}
 	})
