@@ -98,19 +98,30 @@ func (s *source) forget() {
 // that it has ended, goes on alone.
 func (s *seat) begin(req *api.Request, from mark) {
 	all := s.of
+	var deserted *source
 	all.mu.Lock()
-	defer all.mu.Unlock()
 	if s.cancel != nil && (s.seen.err != nil || s.seen.index > from.index) {
-		s.stand()
+		if s.stand() {
+			deserted = s.source
+		}
 		*s = *all.add("").sit()
 	}
-	if s.cancel != nil {
-		return
+	if s.cancel == nil {
+		ctx, cancel := context.WithCancel(all.open)
+		s.cancel = cancel
+		asked := *req
+		go s.run(ctx, &asked, from)
 	}
-	ctx, cancel := context.WithCancel(all.open)
-	s.cancel = cancel
-	asked := *req
-	go s.run(ctx, &asked, from)
+	all.mu.Unlock()
+	if deserted != nil {
+		deserted.end()
+	}
+}
+
+// end ends a source that nobody follows any more.
+func (s *source) end() {
+	s.cancel()
+	<-s.done
 }
 
 // leave gives the seat back. The last to leave waits for the end of the source.
@@ -119,8 +130,7 @@ func (s *seat) leave() {
 	last := s.stand()
 	s.of.mu.Unlock()
 	if last {
-		s.cancel()
-		<-s.done
+		s.end()
 	}
 }
 

@@ -171,6 +171,41 @@ func TestLateStreams(t *testing.T) {
 	})
 }
 
+// TestDesertedSource ends when the last of its streams goes on alone.
+func TestDesertedSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		s := &script{steps: []func(context.Context) uint64{
+			at(5), when(first, 8), // the first stream and its source
+			func(ctx context.Context) uint64 {
+				<-ctx.Done()
+				close(ended)
+				return 0
+			},
+			when(second, 7), // the second stream is behind the source
+		}}
+		h := httpapi.New(httpapi.Config{}, s, slog.New(slog.DiscardHandler))
+		defer h.Drain()
+		one := follow(t, h, ndjson, "/v1/kv/a")
+		close(first)
+		synctest.Wait()
+		two := follow(t, h, ndjson, "/v1/kv/a")
+		one.leave()
+		synctest.Wait()
+		close(second)
+		if got := indexes(two.next()); got != "change 7" {
+			t.Errorf("the second stream: got %q; want its answer", got)
+		}
+		select {
+		case <-ended:
+		default:
+			t.Error("the source that nobody follows goes on")
+		}
+		two.leave()
+		synctest.Wait()
+	})
+}
+
 // TestPanicInSource wants a panic below a stream to end that stream, not the agent.
 func TestPanicInSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
