@@ -37,6 +37,7 @@ type source struct {
 	// Guarded by sources.mu.
 	seats  int
 	cancel context.CancelFunc // nil: it has not begun
+	first  uint64             // index that it went on from
 }
 
 // tidings are what a source has to say at one time. They are never changed.
@@ -100,7 +101,7 @@ func (s *seat) begin(req *api.Request, from mark) {
 	all := s.of
 	var deserted *source
 	all.mu.Lock()
-	if s.cancel != nil && (s.seen.err != nil || s.seen.index > from.index) {
+	if s.cancel != nil && (s.seen.err != nil || max(s.seen.index, s.first) > from.index) {
 		if s.stand() {
 			deserted = s.source
 		}
@@ -108,7 +109,7 @@ func (s *seat) begin(req *api.Request, from mark) {
 	}
 	if s.cancel == nil {
 		ctx, cancel := context.WithCancel(all.open)
-		s.cancel = cancel
+		s.cancel, s.first = cancel, from.index
 		asked := *req
 		go s.run(ctx, &asked, from)
 	}

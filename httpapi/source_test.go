@@ -171,6 +171,26 @@ func TestLateStreams(t *testing.T) {
 	})
 }
 
+// TestStaleStream joins a source that has begun, and has nothing to tell: the first
+// answer of the stream is older than that which the source goes on from.
+func TestStaleStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{steps: []func(context.Context) uint64{
+			at(9), when(nil, 0), // the first stream and its source
+			at(7), at(9), // the second stream
+		}}
+		h := httpapi.New(httpapi.Config{}, s, slog.New(slog.DiscardHandler))
+		one := follow(t, h, ndjson, "/v1/kv/a?stale")
+		two := follow(t, h, ndjson, "/v1/kv/a?stale")
+		if got := indexes(two.next()); got != "change 7, change 9" {
+			t.Errorf("a stream that is behind: got %q; want that it catches up", got)
+		}
+		one.leave()
+		two.leave()
+		synctest.Wait()
+	})
+}
+
 // TestDesertedSource ends when the last of its streams goes on alone.
 func TestDesertedSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
