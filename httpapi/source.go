@@ -53,7 +53,7 @@ type tidings struct {
 type seat struct {
 	*source
 	seen  *tidings
-	since uint64 // the round that was under way when the seat was taken
+	since uint64 // the round that was under way when the stream had its first answer
 }
 
 // join finds the source of a question. The seat is to be left.
@@ -84,7 +84,7 @@ func (s *sources) add(key string) *source {
 // sit takes a seat. It needs the lock.
 func (s *source) sit() *seat {
 	s.seats++
-	return &seat{source: s, seen: s.now.Load(), since: s.round.Load()}
+	return &seat{source: s, seen: s.now.Load()}
 }
 
 // forget lets nobody join any more. It needs the lock.
@@ -107,6 +107,7 @@ func (s *seat) begin(req *api.Request, from mark) {
 		}
 		*s = *all.add("").sit()
 	}
+	s.since = s.round.Load()
 	if s.cancel == nil {
 		ctx, cancel := context.WithCancel(all.open)
 		s.cancel, s.first = cancel, from.index
@@ -157,7 +158,7 @@ func (s *seat) look() (before, now *tidings) {
 }
 
 // outdated reports whether an answer may be older than one with an index that the
-// stream had when it sat down.
+// stream had first.
 func (s *seat) outdated(a *answer, index uint64) bool {
 	return a.round <= s.since && a.index < index
 }

@@ -191,6 +191,32 @@ func TestStaleStream(t *testing.T) {
 	})
 }
 
+// TestStreamsGoForward lets the source of a stream tell older answers than its
+// first one before that has come.
+func TestStreamsGoForward(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second, third := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		s := &script{steps: []func(context.Context) uint64{
+			at(5), when(first, 6), // the first stream and its source
+			when(third, 8),                // the second stream, which takes long to begin
+			when(second, 7), when(nil, 0), // the source
+		}}
+		h := httpapi.New(httpapi.Config{}, s, slog.New(slog.DiscardHandler))
+		one := follow(t, h, ndjson, "/v1/kv/a")
+		two := follow(t, h, ndjson, "/v1/kv/a")
+		for _, ch := range []chan struct{}{first, second, third} {
+			close(ch)
+			synctest.Wait()
+		}
+		if got := indexes(two.next()); got != "change 8" {
+			t.Errorf("the second stream: got %q; want nothing older than its first answer", got)
+		}
+		one.leave()
+		two.leave()
+		synctest.Wait()
+	})
+}
+
 // TestDesertedSource ends when the last of its streams goes on alone.
 func TestDesertedSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
