@@ -274,6 +274,35 @@ func TestPanicInSource(t *testing.T) {
 	})
 }
 
+// TestPanicBeforeStream wants a stream that ends with a panic before its first answer
+// to be of no concern to the source that it would have followed.
+func TestPanicBeforeStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan struct{})
+		s := &script{steps: []func(context.Context) uint64{
+			at(5), func(ctx context.Context) uint64 {
+				<-ctx.Done()
+				close(ended)
+				return 0
+			},
+			func(context.Context) uint64 { panic("torn") }, // the second stream
+		}}
+		h := httpapi.New(httpapi.Config{}, s, slog.New(slog.DiscardHandler))
+		defer h.Drain()
+		one := follow(t, h, ndjson, "/v1/kv/a")
+		if two := follow(t, h, ndjson, "/v1/kv/a"); two.code != 500 {
+			t.Errorf("the second stream: got status %d; want 500", two.code)
+		}
+		one.leave()
+		synctest.Wait()
+		select {
+		case <-ended:
+		default:
+			t.Error("the source goes on without its only stream")
+		}
+	})
+}
+
 // TestStreamOfHTTP10 is not sent in chunks.
 func TestStreamOfHTTP10(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
