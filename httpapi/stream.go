@@ -81,11 +81,16 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, as framing, req
 		return nil
 	}
 	at.begin(req, f.mark)
+	h.streams.Add(1) // before the server waits no longer for the connection
 	if c := takeOver(r, conn); c != nil {
 		seated = false // followOn leaves
-		h.streams.Go(func() { h.followOn(f, c) })
+		go func() {
+			defer h.streams.Done()
+			h.followOn(f, c)
+		}()
 		return nil
 	}
+	h.streams.Done()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.open, cancel)()
