@@ -131,7 +131,12 @@ func New(cfg Config, next api.Caller, log *slog.Logger) *Agent {
 
 // Drain ends the waits of all blocking queries: they answer what is there now.
 // It is called once, before the faces close.
-func (a *Agent) Drain() { close(a.draining) }
+func (a *Agent) Drain() {
+	close(a.draining)
+	if s, ok := a.next.(*Shared); ok {
+		s.Drain()
+	}
+}
 
 // Call implements api.Caller.
 func (a *Agent) Call(ctx context.Context, req *api.Request) (*api.Response, error) {

@@ -19,6 +19,7 @@ import (
 type Shared struct {
 	next           api.Caller
 	usual, longest time.Duration
+	draining       chan struct{}
 
 	mu    sync.Mutex
 	waits map[string]*sharedWait
@@ -48,8 +49,12 @@ func NewShared(next api.Caller, usual, longest time.Duration) *Shared {
 	if usual <= 0 {
 		usual = min(documentedWait, longest)
 	}
-	return &Shared{next: next, usual: usual, longest: longest, waits: map[string]*sharedWait{}}
+	return &Shared{next: next, usual: usual, longest: longest, draining: make(chan struct{}), waits: map[string]*sharedWait{}}
 }
+
+// Drain ends all waits, those that begin later too: they answer what is there now.
+// It is called once.
+func (s *Shared) Drain() { close(s.draining) }
 
 // Call implements api.Caller.
 func (s *Shared) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
@@ -67,13 +72,19 @@ func (s *Shared) Call(ctx context.Context, req *api.Request) (*api.Response, err
 		}
 		own := *w.resp
 		return &own, w.err
-	case <-timer.C:
-		now := *req
-		now.MinIndex, now.MaxWait = 0, 0
-		return s.next.Call(ctx, &now)
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-timer.C:
+	case <-s.draining:
 	}
+	return s.next.Call(ctx, atOnce(req))
+}
+
+// atOnce is a query that does not wait.
+func atOnce(req *api.Request) *api.Request {
+	now := *req
+	now.MinIndex, now.MaxWait = 0, 0
+	return &now
 }
 
 // waitTime bounds a wait and adds up to a sixteenth, as servers do.
@@ -142,7 +153,7 @@ func (s *Shared) wait(ctx context.Context, w *sharedWait, key string, req *api.R
 			if resp == nil || !joined || req.Consistency == api.Stale {
 				return resp, err
 			}
-			return s.next.Call(ctx, req)
+			return s.next.Call(ctx, atOnce(req)) // after a restore the index may be lower than the one that it waited for
 		}
 		// A server that is about to stop lets nobody wait.
 		if time.Since(began) < againWait && !pause.For(ctx, againWait) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -143,7 +144,7 @@ func TestSharedWaits(t *testing.T) {
 				t.Errorf("waiter %d: got %+v; want index 7 at once", i, got)
 			}
 		}
-		check("three who have waited share one more question", "[>6] 0 wait")
+		check("three who have waited share one more question", "[>0] 0 wait")
 
 		b.set(7, errors.New("no leader"))
 		if got := <-watching(t.Context(), s, api.Query{MinIndex: 7}, ""); got.err == nil {
@@ -194,6 +195,66 @@ func TestSharedWaitsEnd(t *testing.T) {
 		}
 		if got := b.questions(); got != "[] 0 wait" {
 			t.Errorf("after all have gone: asked %s; want nobody to wait", got)
+		}
+	})
+}
+
+// rewound is an api.Caller whose index goes back while somebody waits, as that of a
+// server does that restores a snapshot.
+type rewound struct{ back chan struct{} }
+
+// Call implements api.Caller.
+func (r rewound) Call(ctx context.Context, req *api.Request) (*api.Response, error) {
+	back := r.back
+	select {
+	case <-back:
+		if req.MinIndex >= 3 {
+			back = nil // what has not happened yet is waited for
+		}
+	default:
+	}
+	if req.MinIndex > 0 {
+		select {
+		case <-back:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return &api.Response{Meta: api.Meta{Index: 3}}, nil
+}
+
+// TestSharedWaitsEndWithRestore wants all who wait to hear at once that the index
+// has gone back.
+func TestSharedWaitsEndWithRestore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rewound{make(chan struct{})}
+		s := NewShared(r, 0, 0)
+		var all []chan told
+		for range 2 {
+			all = append(all, watching(t.Context(), s, api.Query{MinIndex: 5, MaxWait: time.Minute}, ""))
+			synctest.Wait()
+		}
+		close(r.back)
+		for i, ch := range all {
+			if got := <-ch; got.index != 3 || got.err != nil || got.after != 0 {
+				t.Errorf("waiter %d: got %+v; want index 3 at once", i, got)
+			}
+		}
+	})
+}
+
+// TestSharedWaitsDrain ends an agent while somebody waits, and somebody else comes.
+func TestSharedWaitsDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := New(Config{}, NewShared(newBoard(), 0, 0), slog.New(slog.DiscardHandler))
+		waits := watching(t.Context(), a, api.Query{MinIndex: 5, MaxWait: time.Minute}, "")
+		synctest.Wait()
+		a.Drain()
+		late := watching(t.Context(), a, api.Query{MinIndex: 5, MaxWait: time.Minute}, "")
+		for who, ch := range map[string]chan told{"who waits": waits, "who comes later": late} {
+			if got := <-ch; got.index != 5 || got.err != nil || got.after != 0 {
+				t.Errorf("%s: got %+v; want what is there now, at once", who, got)
+			}
 		}
 	})
 }

@@ -37,6 +37,7 @@ type source struct {
 	// Guarded by sources.mu.
 	seats  int
 	cancel context.CancelFunc // nil: it has not begun
+	first  uint64             // index that it went on from
 }
 
 // tidings are what a source has to say at one time. They are never changed.
@@ -52,7 +53,7 @@ type tidings struct {
 type seat struct {
 	*source
 	seen  *tidings
-	since uint64 // the round that was under way when the seat was taken
+	since uint64 // the round that was under way when the stream had its first answer
 }
 
 // join finds the source of a question. The seat is to be left.
@@ -83,7 +84,7 @@ func (s *sources) add(key string) *source {
 // sit takes a seat. It needs the lock.
 func (s *source) sit() *seat {
 	s.seats++
-	return &seat{source: s, seen: s.now.Load(), since: s.round.Load()}
+	return &seat{source: s, seen: s.now.Load()}
 }
 
 // forget lets nobody join any more. It needs the lock.
@@ -98,19 +99,31 @@ func (s *source) forget() {
 // that it has ended, goes on alone.
 func (s *seat) begin(req *api.Request, from mark) {
 	all := s.of
+	var deserted *source
 	all.mu.Lock()
-	defer all.mu.Unlock()
-	if s.cancel != nil && (s.seen.err != nil || s.seen.index > from.index) {
-		s.stand()
+	if s.cancel != nil && (s.seen.err != nil || max(s.seen.index, s.first) > from.index) {
+		if s.stand() {
+			deserted = s.source
+		}
 		*s = *all.add("").sit()
 	}
-	if s.cancel != nil {
-		return
+	s.since = s.round.Load()
+	if s.cancel == nil {
+		ctx, cancel := context.WithCancel(all.open)
+		s.cancel, s.first = cancel, from.index
+		asked := *req
+		go s.run(ctx, &asked, from)
 	}
-	ctx, cancel := context.WithCancel(all.open)
-	s.cancel = cancel
-	asked := *req
-	go s.run(ctx, &asked, from)
+	all.mu.Unlock()
+	if deserted != nil {
+		deserted.end()
+	}
+}
+
+// end ends a source that nobody follows any more.
+func (s *source) end() {
+	s.cancel()
+	<-s.done
 }
 
 // leave gives the seat back. The last to leave waits for the end of the source.
@@ -119,8 +132,7 @@ func (s *seat) leave() {
 	last := s.stand()
 	s.of.mu.Unlock()
 	if last {
-		s.cancel()
-		<-s.done
+		s.end()
 	}
 }
 
@@ -146,7 +158,7 @@ func (s *seat) look() (before, now *tidings) {
 }
 
 // outdated reports whether an answer may be older than one with an index that the
-// stream had when it sat down.
+// stream had first.
 func (s *seat) outdated(a *answer, index uint64) bool {
 	return a.round <= s.since && a.index < index
 }

@@ -171,6 +171,87 @@ func TestLateStreams(t *testing.T) {
 	})
 }
 
+// TestStaleStream joins a source that has begun, and has nothing to tell: the first
+// answer of the stream is older than that which the source goes on from.
+func TestStaleStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{steps: []func(context.Context) uint64{
+			at(9), when(nil, 0), // the first stream and its source
+			at(7), at(9), // the second stream
+		}}
+		h := httpapi.New(httpapi.Config{}, s, slog.New(slog.DiscardHandler))
+		one := follow(t, h, ndjson, "/v1/kv/a?stale")
+		two := follow(t, h, ndjson, "/v1/kv/a?stale")
+		if got := indexes(two.next()); got != "change 7, change 9" {
+			t.Errorf("a stream that is behind: got %q; want that it catches up", got)
+		}
+		one.leave()
+		two.leave()
+		synctest.Wait()
+	})
+}
+
+// TestStreamsGoForward lets the source of a stream tell older answers than its
+// first one before that has come.
+func TestStreamsGoForward(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second, third := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		s := &script{steps: []func(context.Context) uint64{
+			at(5), when(first, 6), // the first stream and its source
+			when(third, 8),                // the second stream, which takes long to begin
+			when(second, 7), when(nil, 0), // the source
+		}}
+		h := httpapi.New(httpapi.Config{}, s, slog.New(slog.DiscardHandler))
+		one := follow(t, h, ndjson, "/v1/kv/a")
+		two := follow(t, h, ndjson, "/v1/kv/a")
+		for _, ch := range []chan struct{}{first, second, third} {
+			close(ch)
+			synctest.Wait()
+		}
+		if got := indexes(two.next()); got != "change 8" {
+			t.Errorf("the second stream: got %q; want nothing older than its first answer", got)
+		}
+		one.leave()
+		two.leave()
+		synctest.Wait()
+	})
+}
+
+// TestDesertedSource ends when the last of its streams goes on alone.
+func TestDesertedSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		s := &script{steps: []func(context.Context) uint64{
+			at(5), when(first, 8), // the first stream and its source
+			func(ctx context.Context) uint64 {
+				<-ctx.Done()
+				close(ended)
+				return 0
+			},
+			when(second, 7), // the second stream is behind the source
+		}}
+		h := httpapi.New(httpapi.Config{}, s, slog.New(slog.DiscardHandler))
+		defer h.Drain()
+		one := follow(t, h, ndjson, "/v1/kv/a")
+		close(first)
+		synctest.Wait()
+		two := follow(t, h, ndjson, "/v1/kv/a")
+		one.leave()
+		synctest.Wait()
+		close(second)
+		if got := indexes(two.next()); got != "change 7" {
+			t.Errorf("the second stream: got %q; want its answer", got)
+		}
+		select {
+		case <-ended:
+		default:
+			t.Error("the source that nobody follows goes on")
+		}
+		two.leave()
+		synctest.Wait()
+	})
+}
+
 // TestPanicInSource wants a panic below a stream to end that stream, not the agent.
 func TestPanicInSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -190,6 +271,35 @@ func TestPanicInSource(t *testing.T) {
 		}
 		again.leave()
 		synctest.Wait()
+	})
+}
+
+// TestPanicBeforeStream wants a stream that ends with a panic before its first answer
+// to be of no concern to the source that it would have followed.
+func TestPanicBeforeStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan struct{})
+		s := &script{steps: []func(context.Context) uint64{
+			at(5), func(ctx context.Context) uint64 {
+				<-ctx.Done()
+				close(ended)
+				return 0
+			},
+			func(context.Context) uint64 { panic("torn") }, // the second stream
+		}}
+		h := httpapi.New(httpapi.Config{}, s, slog.New(slog.DiscardHandler))
+		defer h.Drain()
+		one := follow(t, h, ndjson, "/v1/kv/a")
+		if two := follow(t, h, ndjson, "/v1/kv/a"); two.code != 500 {
+			t.Errorf("the second stream: got status %d; want 500", two.code)
+		}
+		one.leave()
+		synctest.Wait()
+		select {
+		case <-ended:
+		default:
+			t.Error("the source goes on without its only stream")
+		}
 	})
 }
 

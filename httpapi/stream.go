@@ -52,11 +52,16 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, as framing, req
 		return err
 	}
 	at := h.sources.join(req) // before the first answer, so that nothing is missed after it
+	seated := true
+	defer func() { // also after a panic
+		if seated {
+			at.leave()
+		}
+	}()
 	resp, err := h.caller.Call(r.Context(), req)
 	tellMeta(w.Header(), req.Op, resp)
 	missing := absent(resp, err)
 	if err != nil && !missing {
-		at.leave()
 		h.observe(req.Op, began, statusOf(err))
 		return err
 	}
@@ -73,18 +78,22 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, as framing, req
 	head["Vary"] = []string{"Accept"}
 	f := &follower{to: &response{w, conn}, as: as, at: at}
 	if err = f.begin(resp, missing, told); err != nil {
-		at.leave()
 		return nil
 	}
 	at.begin(req, f.mark)
+	h.streams.Add(1) // before the server waits no longer for the connection
 	if c := takeOver(r, conn); c != nil {
-		h.streams.Go(func() { h.followOn(f, c) })
+		seated = false // followOn leaves
+		go func() {
+			defer h.streams.Done()
+			h.followOn(f, c)
+		}()
 		return nil
 	}
+	h.streams.Done()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(h.open, cancel)()
-	defer at.leave()
 	f.follow(ctx)
 	return nil
 }

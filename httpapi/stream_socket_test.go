@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"curia/httpapi"
 	"curia/internal/metrics"
 	"curia/internal/testing/inproc"
 )
@@ -258,4 +260,44 @@ func TestStreamsOfAnyKindOfClient(t *testing.T) {
 	if !lines.Scan() || !strings.HasPrefix(lines.Text(), `data: [{"LockIndex":0`) {
 		t.Errorf("the second line: got %.80q, %v; want the answer", lines.Text(), lines.Err())
 	}
+}
+
+// takenOver is a response whose connection is taken over.
+type takenOver struct {
+	*httptest.ResponseRecorder
+	take func() net.Conn
+}
+
+// Hijack implements http.Hijacker.
+func (o *takenOver) Hijack() (net.Conn, *bufio.ReadWriter, error) { return o.take(), nil, nil }
+
+// TestWaitForConnection takes over a connection while the handler ends: a server no
+// longer waits for it then, and somebody must.
+func TestWaitForConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := httpapi.New(httpapi.Config{}, &script{steps: []func(context.Context) uint64{at(5)}}, slog.New(slog.DiscardHandler))
+		here, there := net.Pipe()
+		ended := make(chan struct{})
+		w := &takenOver{httptest.NewRecorder(), func() net.Conn {
+			h.Drain()
+			go func() {
+				h.Wait()
+				close(ended)
+			}()
+			synctest.Wait()
+			return there
+		}}
+		r := httptest.NewRequest("GET", "/v1/kv/a", nil)
+		r.Header.Set("Accept", ndjson)
+		h.ServeHTTP(w, r)
+		select {
+		case <-ended:
+			t.Error("nobody waits for the stream")
+		default:
+		}
+		if _, err := io.Copy(io.Discard, here); err != nil {
+			t.Error(err)
+		}
+		<-ended
+	})
 }

@@ -94,9 +94,11 @@ func decode(b []byte, v any) error {
 	defer decoders.Put(d)
 	d.ResetBytes(b)
 	err := d.Decode(v)
-	d.ResetBytes(nil)
+	d.ResetBytes(noBytes) // with nil it would keep what is left of b for whoever is next
 	return err
 }
+
+var noBytes = []byte{}
 
 // messages is the codec of gRPC: a message in MessagePack, with the length of that
 // before it, and behind it the field that may be large. MessagePack would copy

@@ -315,3 +315,24 @@ func TestTornMessages(t *testing.T) {
 		t.Error("a length beyond the end is taken for true")
 	}
 }
+
+// TestDecodersForget reads nothing after a message of which a part was left.
+func TestDecodersForget(t *testing.T) {
+	var both []byte
+	for _, v := range []string{"first", "second"} {
+		b, err := encode(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, b...)
+	}
+	for range 100 { // decoders are taken from any of several pools
+		var first, second string
+		if err := decode(both, &first); err != nil || first != "first" {
+			t.Fatalf("the first of two: got %q, %v", first, err)
+		}
+		if err := decode(nil, &second); err == nil {
+			t.Fatalf("nothing was read as %q; want an error", second)
+		}
+	}
+}

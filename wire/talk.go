@@ -105,6 +105,13 @@ func (m *mouth) say(w word) {
 	m.rouse()
 }
 
+// unsaid is how many words wait for run.
+func (m *mouth) unsaid() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.words)
+}
+
 // close lets run end when it has said everything.
 func (m *mouth) close() {
 	m.mu.Lock()

@@ -212,6 +212,36 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// TestAskersWhoLeave ask a server that cannot be reached yet, and go away: no more
+// of their questions wait than may.
+func TestAskersWhoLeave(t *testing.T) {
+	conns := NewConns(func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}, Security{}, nil)
+	t.Cleanup(conns.Close)
+	link, err := conns.to(peer{"127.0.0.1:1", "dc1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	var last error
+	for range 2*maxWords + 1 {
+		if _, asked, err := link.ask(gone, &question{Op: "kv.put"}); err == nil || asked {
+			t.Fatalf("a question to nobody: %v, asked: %t", err, asked)
+		} else {
+			last = err
+		}
+	}
+	link.talk.mouth.mu.Lock()
+	n := len(link.talk.words)
+	link.talk.mouth.mu.Unlock()
+	if n > 2*maxWords || !errors.Is(last, errMute) {
+		t.Errorf("%d questions wait, and one more has %v; wanted at most %d, and no room for more", n, last, 2*maxWords)
+	}
+}
+
 // TestTurns reads messages as they were written, and no torn ones.
 func TestTurns(t *testing.T) {
 	want := turn{{wordAsk, 1, []byte("a question")}, {kind: wordCancel, id: 1 << 40}, {wordAnswer, 2, []byte{0}}, {kind: wordKind(77), id: 3}}

@@ -38,7 +38,9 @@ func newLink(conn *grpc.ClientConn) *link {
 
 // Close ends the connection, and returns when nothing of the talk is left.
 func (l *link) Close() error {
+	l.mu.Lock() // nobody is about to begin a talk
 	l.end()
+	l.mu.Unlock()
 	err := l.ClientConn.Close()
 	l.talks.Wait()
 	return err
@@ -127,7 +129,7 @@ func (l *link) put(text []byte) (*talker, uint64, *waiter, error) {
 			l.talk = nil
 			continue
 		}
-		if len(t.open) >= maxWords {
+		if len(t.open) >= maxWords || t.unsaid() >= 2*maxWords { // who goes away leaves the word of the question
 			t.mu.Unlock()
 			return nil, 0, nil, errMute // for this one
 		}
