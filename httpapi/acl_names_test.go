@@ -44,6 +44,10 @@ func TestNamesInOtherCases(t *testing.T) {
 		{"read it", none, "PUT", "/v1/txn", `[{"Check":{"Verb":"get","Check":{"Node":"Vault","CheckID":"disk","ServiceID":"none"}}}]`, "node:read' on \"Vault\""},
 		{"check as of another service", low, "PUT", "/v1/txn", `[{"Check":{"Verb":"delete","Check":{"Node":"Vault","CheckID":"db-up","ServiceID":"none"}}}]`, "service:write' on \"db\""},
 		{"check as of the node", low, "PUT", "/v1/txn", `[{"Check":{"Verb":"set","Check":{"Node":"VAULT","CheckID":"db-up","Status":"critical"}}}]`, "service:write' on \"db\""},
+		{"check before its service", services, "PUT", "/v1/txn", `[{"Check":{"Verb":"set","Check":{"Node":"Vault","CheckID":"new","ServiceID":"x","Status":"critical"}}},
+			{"Service":{"Verb":"set","Node":"Vault","Service":{"ID":"x","Service":"x"}}}]`, "node:write' on \"Vault\""},
+		{"check of another service, after another operation", low, "PUT", "/v1/txn", `[{"Service":{"Verb":"delete","Node":"Vault","Service":{"ID":"none","Service":"x"}}},
+			{"Check":{"Verb":"set","Check":{"Node":"Vault","CheckID":"new","ServiceID":"db1","Status":"critical"}}}]`, "service:write' on \"db\""},
 		{"new check of no service", services, "PUT", "/v1/txn", `[{"Check":{"Verb":"set","Check":{"Node":"Vault","CheckID":"new","ServiceID":"none","Status":"critical"}}}]`, "node:write' on \"Vault\""},
 	} {
 		before := s.Store.Index()
@@ -52,6 +56,11 @@ func TestNamesInOtherCases(t *testing.T) {
 		if w.Code != 403 && w.Code != 409 || !strings.Contains(got, "lacks permission '"+c.lacks) || s.Store.Index() != before {
 			t.Errorf("%s: %s %s %s\n got %d %s\nwant a refusal for %s", c.name, c.method, c.target, c.body, w.Code, got, c.lacks)
 		}
+	}
+	both := `[{"Service":{"Verb":"set","Node":"Vault","Service":{"ID":"x","Service":"x"}}},
+		{"Check":{"Verb":"set","Check":{"Node":"VAULT","CheckID":"x-up","ServiceID":"x","Status":"critical"}}}]`
+	if w := s.as(services, "PUT", "/v1/txn", both); w.Code != 200 {
+		t.Errorf("a service and its check: got %d %s; want 200", w.Code, w.Body)
 	}
 }
 

@@ -53,7 +53,7 @@ func mayWriteCheck(v *state.View, who acl.Authorizer, cmd *state.Register, c *ap
 	}
 	needs := checkNeeds(v, acl.Write, cmd.Node.Node, c.CheckID)
 	if service != "" || c.ServiceID == "" {
-		needs = append(needs, subjectNeeds(v, acl.Write, cmd.Node.Node, service)...)
+		needs = append(needs, subjectNeeds(v, acl.Write, cmd.Node.Node, service, nil)...)
 	}
 	return lacking(who, needs)
 }
@@ -74,9 +74,10 @@ func checkNeeds(v *state.View, access acl.Access, node, id string) []acl.Need {
 }
 
 // subjectNeeds gives what an access to the checks of a service of a node needs,
-// or to those of the node itself when the ID is empty or no service has it.
-func subjectNeeds(v *state.View, access acl.Access, node, service string) []acl.Need {
-	if needs := serviceNeeds(v, access, node, service, nil); service != "" && len(needs) > 0 {
+// which is about to have some names; or to those of the node itself when the ID is
+// empty or no service has it.
+func subjectNeeds(v *state.View, access acl.Access, node, service string, names []string) []acl.Need {
+	if needs := serviceNeeds(v, access, node, service, names); service != "" && len(needs) > 0 {
 		return needs
 	}
 	return nodeNeeds(v, access, node)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"strconv"
+	"strings"
 
 	"curia/acl"
 	"curia/api"
@@ -26,7 +27,7 @@ func (s *Server) txn(v *state.View, who acl.Authorizer, q *api.TxnArgs) (state.C
 		if err := s.completeOp(op); err != nil {
 			return nil, &api.Error{Kind: api.KindOf(err), Msg: "Invalid operation " + strconv.Itoa(i) + ": " + err.Error()}
 		}
-		for _, need := range opNeeds(v, op) {
+		for _, need := range opNeeds(v, q.Ops[:i], op) {
 			if err := permit(who, need); err != nil {
 				refused = append(refused, &api.TxnError{OpIndex: i, What: err.Error()})
 				break
@@ -80,8 +81,9 @@ func (s *Server) completeOp(op *api.TxnOp) error {
 }
 
 // opNeeds gives the permissions that an operation needs: those of the verb that
-// does the same, on what is there as well as on what is to be.
-func opNeeds(v *state.View, op *api.TxnOp) []acl.Need {
+// does the same, on what is there and on what the operations before it make, as
+// well as on what is to be.
+func opNeeds(v *state.View, before []*api.TxnOp, op *api.TxnOp) []acl.Need {
 	access := func(verb string) acl.Access {
 		switch verb {
 		case api.TxnGet, api.TxnGetOrEmpty, api.TxnGetTree, api.TxnCheckIndex, api.TxnCheckSession, api.TxnCheckNotExists:
@@ -109,7 +111,7 @@ func opNeeds(v *state.View, op *api.TxnOp) []acl.Need {
 		c := &op.Check.Check.Check
 		needs := checkNeeds(v, access(op.Check.Verb), c.Node, c.CheckID)
 		if len(needs) == 0 || op.Check.Verb == api.TxnSet || op.Check.Verb == api.TxnCAS {
-			needs = append(needs, subjectNeeds(v, access(op.Check.Verb), c.Node, c.ServiceID)...)
+			needs = append(needs, subjectNeeds(v, access(op.Check.Verb), c.Node, c.ServiceID, namesMade(before, c.Node, c.ServiceID))...)
 		}
 		return needs
 	case op.Session != nil:
@@ -118,6 +120,19 @@ func opNeeds(v *state.View, op *api.TxnOp) []acl.Need {
 		}
 	}
 	return nil
+}
+
+// namesMade gives the names under which operations write the service with an ID on
+// a node.
+func namesMade(ops []*api.TxnOp, node, id string) []string {
+	var names []string
+	for _, op := range ops {
+		s := op.Service
+		if s != nil && (s.Verb == api.TxnSet || s.Verb == api.TxnCAS) && strings.EqualFold(s.Node, node) && s.Service.Service.ID == id {
+			names = append(names, s.Service.Service.Service)
+		}
+	}
+	return names
 }
 
 // serviceNeeds gives the permissions for the named services and for the one
