@@ -91,6 +91,7 @@ func (n *node) streamMetrics(w http.ResponseWriter, r *http.Request, req *api.Re
 	every := time.NewTicker(metricsEvery)
 	defer every.Stop()
 	for {
+		_ = conn.SetWriteDeadline(time.Now().Add(readerWait))
 		if lines.Encode(n.metrics.Metrics()) != nil || conn.Flush() != nil {
 			return nil // the client has gone
 		}

@@ -17,6 +17,9 @@ import (
 // are dropped.
 const monitorLines = 512
 
+// readerWait is how long who listens may take for what is sent.
+const readerWait = 20 * time.Second
+
 // monitorAgain is how often a client who listens is asked for permission again.
 const monitorAgain = 2 * time.Second
 
@@ -155,6 +158,7 @@ func (n *node) monitor(w http.ResponseWriter, r *http.Request, req *api.Request)
 		case <-tee.stopped:
 			return nil
 		case line := <-lines:
+			_ = conn.SetWriteDeadline(time.Now().Add(readerWait))
 			if _, err := w.Write(line); err != nil {
 				return nil
 			}
